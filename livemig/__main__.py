@@ -1,0 +1,7 @@
+"""``python -m livemig``."""
+
+import sys
+
+from livemig.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,292 @@
+"""The account of interrupts: what became of every arm of every timer of every CPU.
+
+The conservation law: an arm ends as exactly one of
+
+* ``on_time``: delivered when it was due, or as soon after as the guest let it (it had interrupts off),
+* ``late``, ``early``: delivered, beyond what the guest's own masking explains; before it was due,
+* ``lost``: overdue and never delivered, or so late that what came answers something else (``stray``),
+* ``superseded``: the guest wrote the timer again first, or one delivery answered two,
+* ``pending``: not due, or masked by the guest, at the end of the log.
+
+``doubled`` counts deliveries that no arm asked for. So ``armed`` is the sum of the six, and ``delivered``
+that of on_time, late, early, doubled and stray.
+
+All is reckoned in *guest time*: the world's under the policy ``advance``; under ``freeze`` the world's less
+every pause, which makes a blackout vanish as it should.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from livemig.analysis.crossing import Crossing
+from livemig.analysis.log import Event, Place
+from livemig.analysis.manifest import Manifest
+from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.tally import Tally
+from livemig.analysis.ticks import tick_ns
+from livemig.analysis.verdict import EVIDENCE_LIMIT, Evidence
+from livemig.events.schema import DESTINATION
+
+Key = tuple[int, str]
+"""CPU and timer."""
+
+
+class Finding(NamedTuple):
+    """An arm that did not end as it should. ``by_ns``: how late, early or overdue; 0: that means nothing."""
+
+    cpu: int
+    timer: str
+    due_ns: int | None
+    by_ns: int
+    seen: Evidence
+
+
+class Arm:
+    """A timer that counts."""
+
+    __slots__ = ("deadline_ns", "due", "epoch", "place", "raised", "t_ns", "value")
+
+    def __init__(self, event: Event, place: Place, epoch: int, behind: int) -> None:
+        self.t_ns: int = event["t_ns"]
+        self.value: int = event["value"]
+        self.deadline_ns: int | None = event["deadline_ns"]
+        self.due = None if self.deadline_ns is None else self.deadline_ns - behind
+        """When the interrupt is due, in guest time; None: never."""
+        self.raised: int | None = None
+        """When it was raised and the guest had it masked, in guest time."""
+        self.epoch = epoch
+        """How many pauses came before it."""
+        self.place = place
+
+    @property
+    def seen(self) -> Evidence:
+        return Evidence(*self.place, self.t_ns)
+
+
+class Cell:
+    """One timer of one CPU: the arm that counts, and an earlier one, raised, that waits for the guest."""
+
+    __slots__ = ("counting", "tally", "waiting")
+
+    def __init__(self) -> None:
+        self.counting: Arm | None = None
+        self.waiting: Arm | None = None
+        self.tally = Tally()
+
+
+class Account(Observer):
+    """Follows the guest's timers in its owner's log: the other side's start-up state is not the guest's."""
+
+    def __init__(self, manifest: Manifest, crossing: Crossing) -> None:
+        rule = manifest.rule
+        self.cells: dict[Key, Cell] = {}
+        self.findings: dict[str, list[Finding]] = {
+            kind: [] for kind in ("late", "early", "doubled", "lost", "unexplained")
+        }
+        """The first few of each kind; ``unexplained``: delayed by neither the guest nor a pause."""
+        self.unexplained = 0
+        self._crossing = crossing
+        self._freezes = rule.freezes
+        self._level = manifest.machine.trigger == "level"
+        self._cpus = manifest.machine.cpus
+        self._sign = manifest.machine.decrementer_bits - 1
+        self._slack = rule.slack_ns
+        self._tick = tick_ns(manifest.machine.timebase_hz)
+        self._lost_after = rule.lost_after_ns
+        # Virtual time delivers at once: whatever is overdue is lost.
+        self._patience = rule.lost_after_ns if rule.clock == "wall" else 0
+        self._epoch = 0
+        self._behind = 0
+        self._resumed = 0
+        self._raised_elsewhere: set[Key] = set()
+
+    def handlers(self) -> Mapping[str, Handler]:
+        return {
+            "timer_armed": self._armed,
+            "interrupt": self._interrupt,
+            "interrupt_masked": self._masked,
+            "interrupt_coalesced": self._coalesced,
+            "machine_resumed": self._machine_resumed,
+        }
+
+    def per_cpu(self) -> list[Tally]:
+        """One tally a CPU, over its timers; raises IndexError if the log names a CPU too many."""
+        tallies = [Tally() for _ in range(self._cpus)]
+        for (cpu, _), cell in self.cells.items():
+            tallies[cpu] += cell.tally
+        return tallies
+
+    def total(self) -> Tally:
+        return sum((cell.tally for cell in self.cells.values()), Tally())
+
+    # ── events ──
+
+    def _armed(self, event: Event, place: Place) -> None:
+        cause, side = event["cause"], event["side"]
+        if side != self._crossing.owner or (cause != "guest" and (cause == "restore" or side == DESTINATION)):
+            return
+        key = event["cpu"], event["timer"]
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = Cell()
+        if cell.waiting is not None and self._level and not event["value"] >> self._sign & 1:
+            cell.tally.superseded += 1  # Level: DECR is no longer negative, so nothing is raised any more.
+            cell.waiting = None
+        old = cell.counting
+        if old is not None and not self._lose_if_overdue(key, cell.tally, old, event["t_ns"] - self._behind):
+            cell.tally.superseded += 1
+        cell.counting = Arm(event, place, self._epoch, self._behind)
+        cell.tally.armed += 1
+
+    def _interrupt(self, event: Event, place: Place) -> None:
+        if event["side"] != self._crossing.owner:
+            return
+        key = event["cpu"], event["timer"]
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = Cell()
+        tally = cell.tally
+        tally.delivered += 1
+        if (arm := cell.waiting) is not None:
+            cell.waiting = None
+        elif (arm := cell.counting) is not None and (arm.due is not None or self._is_level_raised(arm)):
+            cell.counting = None
+        else:
+            tally.doubled += 1
+            self._note("doubled", key, None, 0, Evidence(*place, event["t_ns"]))
+            return
+        now = event["t_ns"] - self._behind
+        if arm.due is None or (now == arm.due and arm.raised is None):
+            tally.on_time += 1
+        else:
+            self._deliver(key, tally, arm, arm.due, now, Evidence(*place, event["t_ns"]))
+
+    def _masked(self, event: Event, place: Place) -> None:
+        key = event["cpu"], event["timer"]
+        if event["side"] != self._crossing.owner:
+            self._raised_elsewhere.add(key)
+        elif (cell := self.cells.get(key)) is not None:
+            self._raise(cell, event["t_ns"] - self._behind)
+
+    def _coalesced(self, event: Event, place: Place) -> None:
+        cell = self.cells.get((event["cpu"], event["timer"]))
+        if event["side"] == self._crossing.owner and cell is not None and cell.counting is not None:
+            cell.counting = None
+            cell.tally.superseded += 1
+
+    def _machine_resumed(self, event: Event, place: Place) -> None:
+        crossing = self._crossing
+        if len(crossing.pauses) == self._epoch or crossing.resume is None:
+            return
+        stop_ns, resume_ns = crossing.pauses[-1]
+        stood = stop_ns - self._behind
+        self._epoch = len(crossing.pauses)
+        self._behind = crossing.paused_ns if self._freezes else 0
+        self._resumed = resume_ns - self._behind
+        if crossing.resume.pending is not None:
+            raised = crossing.resume.raised()
+            for key, cell in self.cells.items():
+                if key not in raised:
+                    self._drop(key, cell, stood)
+                elif key in self._raised_elsewhere and cell.waiting is None:
+                    self._raise(cell, self._resumed)
+        self._raised_elsewhere.clear()
+
+    # ── what follows from them ──
+
+    def _is_level_raised(self, arm: Arm) -> bool:
+        """A level timer that was written negative counts towards nothing: it is raised."""
+        return self._level and bool(arm.value >> self._sign & 1)
+
+    def _raise(self, cell: Cell, now: int) -> None:
+        arm = cell.counting
+        if arm is None or (cell.waiting is not None and (arm.due is None or now < arm.due)):
+            return  # Said again of the one that waits.
+        cell.counting = None
+        if cell.waiting is not None:
+            cell.tally.superseded += 1  # One delivery will answer both.
+        else:
+            arm.raised = now
+            cell.waiting = arm
+
+    def _drop(self, key: Key, cell: Cell, stood: int) -> None:
+        """Raised at the stop and not at the resume: forgotten, unless the destination finds it due again."""
+        arm = cell.waiting
+        if arm is None:
+            return
+        cell.waiting = None
+        if arm.due is None or cell.counting is not None:
+            self._lose(key, cell.tally, arm, 0)
+            return
+        if arm.raised is not None:
+            arm.due += stood - max(arm.due, arm.raised)  # Until the stop it was the guest that waited.
+            arm.raised = None
+        cell.counting = arm
+
+    def _tolerance(self, arm: Arm) -> int:
+        """A deadline that crosses is restored in whole ticks."""
+        return self._slack + (self._tick if self._epoch != arm.epoch else 0)
+
+    def _deliver(self, key: Key, tally: Tally, arm: Arm, due: int, now: int, seen: Evidence) -> None:
+        tolerance = self._tolerance(arm)
+        if now < due - tolerance:
+            tally.early += 1
+            self._note("early", key, arm.deadline_ns, due - now, seen)
+            return
+        # Raised late is late; from there on the guest masks it, except while it stands still.
+        raised = max(due, now if arm.raised is None else arm.raised)
+        late = raised - due + self._stood_still(arm, raised, now)
+        if late > self._lost_after + self._crossing.paused_since(arm.epoch):
+            tally.stray += 1
+            self._lose(key, tally, arm, late)
+            return
+        tally.worst_late_ns = max(tally.worst_late_ns, late)
+        if late <= tolerance:
+            tally.on_time += 1
+            return
+        tally.late += 1
+        self._note("late", key, arm.deadline_ns, late, seen)
+        if (unexplained := raised - due - self._stood_still(arm, due, raised)) > tolerance:
+            self.unexplained += 1
+            self._note("unexplained", key, arm.deadline_ns, unexplained, seen)
+
+    def _stood_still(self, arm: Arm, begin: int, end: int) -> int:
+        """For how much of this stretch of guest time the guest stood still."""
+        if self._freezes or self._epoch == arm.epoch:
+            return 0
+        return self._crossing.paused_within(begin, end)
+
+    def _lose_if_overdue(self, key: Key, tally: Tally, arm: Arm, now: int) -> bool:
+        if arm.due is None or now - max(arm.due, self._resumed) <= max(self._tolerance(arm), self._patience):
+            return False
+        self._lose(key, tally, arm, now - arm.due)
+        return True
+
+    def _lose(self, key: Key, tally: Tally, arm: Arm, overdue: int) -> None:
+        tally.lost += 1
+        self._note("lost", key, arm.deadline_ns, overdue, arm.seen)
+
+    def _note(self, kind: str, key: Key, due_ns: int | None, by_ns: int, seen: Evidence) -> None:
+        findings = self.findings[kind]
+        if len(findings) < EVIDENCE_LIMIT:
+            findings.append(Finding(*key, due_ns, by_ns, seen))
+
+    # ── the end ──
+
+    def close(self, end_ns: int) -> None:
+        """Settle what is still open. ``end_ns``: until when the guest ran, or could have."""
+        now = end_ns - self._behind
+        for key, cell in sorted(self.cells.items()):
+            tally = cell.tally
+            if cell.waiting is not None:
+                tally.pending += 1
+            if (arm := cell.counting) is None:
+                continue
+            if not self._lose_if_overdue(key, tally, arm, now):
+                tally.pending += 1
+            elif arm.due is not None:
+                tally.overdue_ns = max(tally.overdue_ns, now - arm.due)
+            cell.counting = None
+            cell.waiting = None

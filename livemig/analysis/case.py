@@ -1,0 +1,80 @@
+"""All that one pass over the history establishes: what the checks judge by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from livemig.analysis.account import Account
+from livemig.analysis.census import Census
+from livemig.analysis.crossing import Crossing
+from livemig.analysis.log import Event, Log, Place, merged
+from livemig.analysis.manifest import Manifest
+from livemig.analysis.observer import Observer, close, observe
+from livemig.analysis.ownership import Ownership
+from livemig.analysis.pending import Pending
+from livemig.analysis.timebase import Timebase
+from livemig.analysis.transfer import Transfer
+from livemig.analysis.twin import Twin
+from livemig.analysis.watchdog import Watchdog
+
+_Kind = TypeVar("_Kind", bound=Observer)
+
+
+class Case:
+    """One run before the judge: ``case[Account]`` is its account, ``Twin in case`` whether it has a twin.
+
+    Args:
+        manifest: what the launcher knows.
+        source, destination: the logs; read here, to their ends.
+        twin: the twin's log, if there is one.
+        directory: where the files lie, for the path in an InputError.
+
+    Raises:
+        InputError: a log is malformed.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        source: Log,
+        destination: Log,
+        twin: Iterable[tuple[Event, Place]] | None = None,
+        directory: str = "",
+    ) -> None:
+        self.manifest = manifest
+        crossing = Crossing()
+        self._observers: dict[type[Observer], Observer] = {
+            Crossing: crossing,  # First: the others ask it who owns the guest.
+            Account: Account(manifest, crossing),
+            Timebase: Timebase(manifest.machine.timebase_hz, crossing),
+            Ownership: Ownership(crossing),
+            Census: Census(crossing),
+            Transfer: Transfer(crossing),
+            Pending: Pending(crossing),
+        }
+        if manifest.machine.watchdog:
+            self._observers[Watchdog] = Watchdog(crossing)
+        if twin is not None:
+            self._observers[Twin] = Twin(twin, manifest.rule.clock == "virtual", crossing)
+
+        observers = list(self._observers.values())
+        self._crashed = observe(merged(source, destination), observers, directory)
+        if crossing in self._crashed:
+            raise self._crashed[crossing]  # Nothing else makes sense without it.
+        self.end_ns = {log.side: log.last_ns for log in (source, destination)}.get(crossing.owner) or 0
+        """Until when the guest could run: the end of its owner's log, or a stop that no resume followed."""
+        if crossing.running is None and crossing.stop is not None:
+            self.end_ns = crossing.stop.t_ns
+        self._crashed |= close(observers, self.end_ns, self._crashed)
+
+    def __contains__(self, kind: type[Observer]) -> bool:
+        return kind in self._observers
+
+    def __getitem__(self, kind: type[_Kind]) -> _Kind:
+        """The observer of this kind; raises what it crashed of, so that whoever needs it cannot go on."""
+        observer = self._observers[kind]
+        if observer in self._crashed:
+            raise self._crashed[observer]
+        assert isinstance(observer, kind)
+        return observer

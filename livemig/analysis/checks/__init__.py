@@ -1,0 +1,70 @@
+"""The checks, by name: pure functions of a case. Each can fail, and is unknown where it saw nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from livemig.analysis.case import Case
+from livemig.analysis.checks.conservation import conservation
+from livemig.analysis.checks.decrementer import decr_matches_tb
+from livemig.analysis.checks.interrupts import (
+    lateness_bounded,
+    no_interrupt_lost,
+    none_duplicated,
+    none_early,
+    pending_preserved,
+)
+from livemig.analysis.checks.machine import blackout_as_configured, one_owner, ram_identical
+from livemig.analysis.checks.timebase import tb_continuous, tb_monotonic, tb_synchronised
+from livemig.analysis.checks.twin import as_twin
+from livemig.analysis.checks.watchdog import no_false_watchdog
+from livemig.analysis.observer import Observer
+from livemig.analysis.twin import Twin
+from livemig.analysis.verdict import Unknown, Verdict, unknown
+from livemig.analysis.watchdog import Watchdog
+
+Check = Callable[[Case], Verdict]
+
+CHECKS: Final[dict[str, Check]] = {
+    check.__name__: check
+    for check in (
+        no_interrupt_lost,
+        pending_preserved,
+        none_duplicated,
+        none_early,
+        lateness_bounded,
+        tb_monotonic,
+        tb_continuous,
+        tb_synchronised,
+        decr_matches_tb,
+        one_owner,
+        ram_identical,
+        blackout_as_configured,
+        no_false_watchdog,
+        as_twin,
+        conservation,
+    )
+}
+"""In the order in which they matter to the guest."""
+
+_ONLY_WITH: Final[dict[Check, type[Observer]]] = {as_twin: Twin, no_false_watchdog: Watchdog}
+
+
+def examine(case: Case) -> dict[str, Verdict]:
+    """What every check that applies to ``case`` says."""
+    return {
+        name: verdict_of(check, case)
+        for name, check in CHECKS.items()
+        if check not in _ONLY_WITH or _ONLY_WITH[check] in case
+    }
+
+
+def verdict_of(check: Check, case: Case) -> Verdict:
+    """What one says; a check that crashes is unknown, and says of what."""
+    try:
+        return check(case)
+    except Unknown as error:
+        return unknown(str(error))
+    except Exception as error:
+        return unknown(f"the check crashed: {type(error).__name__}: {error}")

@@ -1,0 +1,82 @@
+"""Does every interrupt come, once, and when it is due."""
+
+from __future__ import annotations
+
+from livemig.analysis.account import Account, Finding
+from livemig.analysis.case import Case
+from livemig.analysis.crossing import Crossing
+from livemig.analysis.pending import Pending
+from livemig.analysis.units import duration, instant, plural
+from livemig.analysis.verdict import Unknown, Verdict, invalid, not_exercised, unknown, valid
+
+
+def _bad(case: Case, kind: str, count: int, what: str, by: str) -> Verdict:
+    """Invalid: so many interrupts ``what``, the first of them ``by`` so much."""
+    found = case[Account].findings[kind]
+    first: Finding = found[0]
+    extent = f", {duration(first.by_ns)} {by}" if first.by_ns else ""
+    due = "" if first.due_ns is None else f", due at {instant(first.due_ns)}"
+    where = f"first: cpu {first.cpu} {first.timer}{due}{extent}"
+    return invalid(f"{plural(count, 'interrupt')} {what}; {where}", *(finding.seen for finding in found))
+
+
+def no_interrupt_lost(case: Case) -> Verdict:
+    """Every arm that fell due was delivered, or waits for the guest to let it in."""
+    total = case[Account].total()
+    if total.lost:
+        return _bad(case, "lost", total.lost, "lost", "overdue")
+    if not total.armed:
+        return unknown("the guest armed no timer")
+    return valid(f"none lost of {plural(total.armed, 'arm')}")
+
+
+def none_duplicated(case: Case) -> Verdict:
+    """No interrupt came that no arm asked for."""
+    total = case[Account].total()
+    if total.doubled:
+        return _bad(case, "doubled", total.doubled, "delivered without an arm", "")
+    return _delivered(case, "each answers one arm")
+
+
+def none_early(case: Case) -> Verdict:
+    """No interrupt came before it was due."""
+    total = case[Account].total()
+    if total.early:
+        return _bad(case, "early", total.early, "early", "early")
+    return _delivered(case, "none before it was due")
+
+
+def lateness_bounded(case: Case) -> Verdict:
+    """Only the guest's own masking and the blackout delay an interrupt."""
+    account = case[Account]
+    if account.unexplained:
+        return _bad(
+            case, "unexplained", account.unexplained, "delayed by more than the blackout", "late beyond it"
+        )
+    return _delivered(case, "only the guest's masking and the blackout delay any")
+
+
+def _delivered(case: Case, reason: str) -> Verdict:
+    if delivered := case[Account].total().delivered:
+        return valid(f"{plural(delivered, 'interrupt')}: {reason}")
+    return not_exercised("no interrupt was delivered")
+
+
+def pending_preserved(case: Case) -> Verdict:
+    """What was raised and not delivered at the stop is delivered once after the resume, or still raised."""
+    stop, resume = case[Crossing].ends()
+    if stop.pending is None:
+        raise Unknown("what was pending was not recorded at the stop")
+    if not stop.raised():
+        return not_exercised("no interrupt was pending at the stop")
+    deliveries, kept = case[Pending].deliveries, resume.raised()
+    gone = [key for key, seen in deliveries.items() if not seen and key not in kept]
+    twice = [key for key, seen in deliveries.items() if len(seen) > 1]
+    for keys, what in ((gone, "forgotten"), (twice, "delivered twice")):
+        if keys:
+            cpu, timer = keys[0]
+            evidence = (stop.seen, resume.seen, *deliveries[keys[0]])
+            return invalid(
+                f"{plural(len(keys), 'pending interrupt')} {what}; first: cpu {cpu} {timer}", *evidence[:10]
+            )
+    return valid(f"{plural(len(deliveries), 'pending interrupt')} preserved", stop.seen, resume.seen)

@@ -1,0 +1,46 @@
+"""Does the timebase go on as it should."""
+
+from __future__ import annotations
+
+from livemig.analysis.case import Case
+from livemig.analysis.continuity import tb_error, tb_skew, tolerance_ticks
+from livemig.analysis.crossing import Crossing
+from livemig.analysis.ticks import to_ns
+from livemig.analysis.timebase import Timebase
+from livemig.analysis.units import duration, plural
+from livemig.analysis.verdict import Verdict, invalid, unknown, valid
+
+
+def tb_monotonic(case: Case) -> Verdict:
+    """TB never falls from one event of the guest to the next, on any CPU; wrapping at 2^64 is no fall."""
+    timebase, hz = case[Timebase], case.manifest.machine.timebase_hz
+    if timebase.falls:
+        ticks, _ = timebase.falls[0]
+        first = f"{plural(ticks, 'tick')} ({duration(to_ns(ticks, hz))})"
+        evidence = (seen for _, seen in timebase.falls)
+        return invalid(f"TB falls {plural(timebase.fallen, 'time')}, first by {first}", *evidence)
+    if timebase.readings < 2:
+        return unknown("fewer than two readings of TB")
+    return valid(f"TB never falls in {plural(timebase.readings, 'reading')}")
+
+
+def tb_continuous(case: Case) -> Verdict:
+    """Over the blackout TB advances with the world, or stands still, as the policy says; within a tick."""
+    stop, resume = case[Crossing].ends()
+    error, policy = tb_error(case.manifest, stop, resume), case.manifest.rule.time_policy
+    if abs(error) > tolerance_ticks(case.manifest):
+        by = duration(to_ns(abs(error), case.manifest.machine.timebase_hz))
+        way = "ahead" if error > 0 else "behind"
+        return invalid(
+            f"TB resumes {plural(abs(error), 'tick')} ({by}) {way}; policy {policy}", stop.seen, resume.seen
+        )
+    return valid(f"TB resumes where it must; policy {policy}", stop.seen, resume.seen)
+
+
+def tb_synchronised(case: Case) -> Verdict:
+    """At the resume all CPUs read the same TB."""
+    _, resume = case[Crossing].ends()
+    if skew := tb_skew(resume):
+        by = duration(to_ns(skew, case.manifest.machine.timebase_hz))
+        return invalid(f"the CPUs' TBs are {plural(skew, 'tick')} ({by}) apart", resume.seen)
+    return valid("all CPUs resume with the same TB", resume.seen)

@@ -1,0 +1,121 @@
+"""Who ran the guest when: stops, resumes, and the crossing from the source to the destination."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from livemig.analysis.log import Event, Place
+from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.verdict import Evidence, Unknown
+from livemig.events.schema import SOURCE
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A ``machine_stopped`` or ``machine_resumed``. One entry a CPU; None where it was not recorded."""
+
+    side: str
+    state: str
+    tb: int
+    cpu_tb: tuple[int, ...] | None
+    decr: tuple[int, ...] | None
+    pending: tuple[frozenset[str], ...] | None
+    ram_digest: str | None
+    seen: Evidence
+
+    @classmethod
+    def of(cls, event: Event, place: Place) -> Moment:
+        cpu_tb, decr, pending = event["cpu_tb"], event["decr"], event["pending"]
+        return cls(
+            side=event["side"],
+            state=event["state"],
+            tb=event["tb"],
+            cpu_tb=None if cpu_tb is None else tuple(cpu_tb),
+            decr=None if decr is None else tuple(decr),
+            pending=None if pending is None else tuple(frozenset(names) for names in pending),
+            ram_digest=event["ram_digest"],
+            seen=Evidence(*place, event["t_ns"]),
+        )
+
+    @property
+    def t_ns(self) -> int:
+        return self.seen.t_ns
+
+    def raised(self) -> frozenset[tuple[int, str]]:
+        """The (cpu, timer) whose interrupt is raised and not delivered."""
+        return frozenset((cpu, timer) for cpu, timers in enumerate(self.pending or ()) for timer in timers)
+
+
+class Crossing(Observer):
+    """Follows the guest. It begins on the source, running.
+
+    A side that is not the owner may log what it likes of its own start-up: that is not the guest's history.
+    """
+
+    def __init__(self) -> None:
+        self.owner = SOURCE
+        """The side that runs the guest, or that ran it last."""
+        self.running: str | None = SOURCE
+        """The side that runs the guest now; None while nobody does."""
+        self.stop: Moment | None = None
+        """The guest's last stop."""
+        self.resume: Moment | None = None
+        """The guest's last resume after a stop."""
+        self.crossed: tuple[Moment, Moment] | None = None
+        """The first stop and resume of which the resume is on another side."""
+        self.split: Evidence | None = None
+        """A resume on one side while the other still ran."""
+        self.pauses: list[tuple[int, int]] = []
+        """Every stop and resume, in ns."""
+
+    def handlers(self) -> Mapping[str, Handler]:
+        return {"machine_stopped": self._stopped, "machine_resumed": self._resumed}
+
+    def _stopped(self, event: Event, place: Place) -> None:
+        if event["side"] != self.owner:
+            return
+        stop = Moment.of(event, place)
+        if self.running is not None:
+            self.running, self.stop = None, stop
+        elif self.stop is not None and self.stop.ram_digest is None:
+            # Paused by hand, then finish-migrate: time stands since the first, RAM is known from the second.
+            self.stop = replace(self.stop, ram_digest=stop.ram_digest)
+
+    def _resumed(self, event: Event, place: Place) -> None:
+        side = event["side"]
+        if self.running == side:
+            return
+        resume = Moment.of(event, place)
+        if self.running is not None:
+            self.split = self.split or resume.seen
+        elif self.stop is not None:
+            self.pauses.append((self.stop.t_ns, resume.t_ns))
+            self.resume = resume
+            if side != self.owner and self.crossed is None:
+                self.crossed = self.stop, resume
+        self.owner = self.running = side
+
+    def ends(self) -> tuple[Moment, Moment]:
+        """The stop on the source, the resume on the destination; raises Unknown if there was no crossing."""
+        if self.crossed is None:
+            raise Unknown("the guest did not cross: no resume on the destination after a stop on the source")
+        return self.crossed
+
+    def blackout_ns(self) -> int:
+        """From the one to the other; raises Unknown as `ends` does."""
+        stop, resume = self.ends()
+        return resume.t_ns - stop.t_ns
+
+    @property
+    def paused_ns(self) -> int:
+        """The sum of all pauses."""
+        return self.paused_since(0)
+
+    def paused_since(self, epoch: int) -> int:
+        """The sum of the pauses but for the first ``epoch``."""
+        return sum(resume - stop for stop, resume in self.pauses[epoch:])
+
+    def paused_within(self, begin: int, end: int) -> int:
+        """For how many ns of [``begin``, ``end``] the guest stood still."""
+        return sum(max(0, min(end, resume) - max(begin, stop)) for stop, resume in self.pauses)

@@ -1,0 +1,120 @@
+"""From a run directory to a result: record first, judge later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from livemig.analysis.account import Account
+from livemig.analysis.case import Case
+from livemig.analysis.checks import examine
+from livemig.analysis.continuity import decr_errors, tb_error, tb_skew
+from livemig.analysis.crossing import Crossing
+from livemig.analysis.log import Log
+from livemig.analysis.manifest import Manifest
+from livemig.analysis.result import DecrementerAcross, Migration, Result, TimebaseAcross
+from livemig.analysis.tally import Tally
+from livemig.analysis.timebase import Timebase
+from livemig.analysis.transfer import Transfer
+from livemig.analysis.twin import Twin
+from livemig.analysis.verdict import overall
+from livemig.errors import InputError
+from livemig.events.schema import DESTINATION, SOURCE
+
+_T = TypeVar("_T")
+_FINAL = ("completed", "failed", "cancelled")
+
+
+def judge(run_dir: str | Path) -> Result:
+    """Judge a finished run, in one pass over its logs and in memory that does not grow with them.
+
+    Args:
+        run_dir: holds ``run.json`` and ``source.jsonl``; ``destination.jsonl`` if the migration got there,
+            ``twin.jsonl`` if a twin ran.
+
+    Raises:
+        InputError: a file is missing, half-written or malformed.
+    """
+    directory = Path(run_dir)
+    manifest = Manifest.read(directory / "run.json")
+    with ExitStack() as files:
+
+        def log(name: str, side: str | None) -> Log:
+            path = directory / name
+            try:
+                return Log(str(path), side, files.enter_context(path.open("rb")))
+            except OSError as error:
+                raise InputError(str(path), str(error.strerror)) from None
+
+        destination = Log("destination.jsonl", DESTINATION, ())
+        if (directory / "destination.jsonl").exists():
+            destination = log("destination.jsonl", DESTINATION)
+        twin = log("twin.jsonl", None) if (directory / "twin.jsonl").exists() else None
+        case = Case(manifest, log("source.jsonl", SOURCE), destination, twin, str(directory))
+    return result_of(case, str(run_dir))
+
+
+def result_of(case: Case, run_dir: str = "") -> Result:
+    """The checks' verdicts and the figures of a case."""
+    checks = examine(case)
+    cpus = _if_known(lambda: case[Account].per_cpu()) or []
+    missing = None
+    if Twin in case:
+        missing = _if_known(
+            lambda: [case[Twin].missing(cpu, tally.delivered) for cpu, tally in enumerate(cpus)]
+        )
+    return Result(
+        run_dir=run_dir,
+        manifest=case.manifest,
+        verdict=overall(checks.values()),
+        checks=checks,
+        migration=_migration(case),
+        interrupts=_if_known(lambda: case[Account].total()) or Tally(),
+        cpus=cpus,
+        missing=missing,
+        timebase=_timebase(case),
+        decrementer=_if_known(lambda: _decrementer(case)) or [],
+        guest_behind_ns=_if_known(lambda: case[Timebase].behind_ns()),
+    )
+
+
+def _if_known(read: Callable[[], _T]) -> _T | None:
+    """A figure, or None: why there is none, the checks that need it say."""
+    try:
+        return read()
+    except Exception:
+        return None
+
+
+def _migration(case: Case) -> Migration:
+    crossing, transfer, claim = case[Crossing], case[Transfer], case.manifest.claim
+    status, reason = transfer.status, transfer.reason
+    if claim.status is not None and status not in _FINAL:
+        status, reason = claim.status, claim.reason  # The source's log breaks off: the launcher saw more.
+    owner = crossing.running or (crossing.owner if crossing.crossed else claim.owner)
+    return Migration(
+        status=status or "none",
+        owner=owner or "none",
+        reason=reason,
+        blackout_ns=_if_known(crossing.blackout_ns),
+        passes=transfer.passes,
+        bytes=transfer.octets,
+    )
+
+
+def _timebase(case: Case) -> TimebaseAcross:
+    hz, crossed = case.manifest.machine.timebase_hz, case[Crossing].crossed
+    if crossed is None:
+        return TimebaseAcross(hz)
+    stop, resume = crossed
+    error, skew = tb_error(case.manifest, stop, resume), _if_known(lambda: tb_skew(resume))
+    return TimebaseAcross(hz, stop.tb, resume.tb, error, skew)
+
+
+def _decrementer(case: Case) -> list[DecrementerAcross]:
+    stop, resume = case[Crossing].ends()
+    errors = decr_errors(case.manifest, stop, resume)
+    before, after = stop.decr or (), resume.decr or ()
+    return [DecrementerAcross(cpu, before[cpu], after[cpu], error) for cpu, error in enumerate(errors)]

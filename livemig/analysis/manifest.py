@@ -1,0 +1,156 @@
+"""``run.json``: what the launcher knows of a run, as far as a judge needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from livemig.errors import InputError
+
+SCHEMA: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The guest's. ``trigger``: DECR raises when its sign bit turns 1 (edge), or while it is 1 (level)."""
+
+    model: str
+    cpus: int
+    timebase_hz: int
+    decrementer_bits: int
+    trigger: str
+    watchdog: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the run is judged by.
+
+    Args:
+        time_policy: guest time over the blackout: ``advance`` with the world, or ``freeze``.
+        late_tolerance_ns: slack in wall mode; in virtual mode there is none.
+        lost_after_ns: what comes later than this (and the blackout) after an arm was due does not answer it.
+        downtime_ns: the blackout asked for; None: whatever the transfer takes.
+        downtime_limit_ns: the longest that the last transfer may take; None: no limit.
+        clock: ``virtual`` or ``wall``.
+    """
+
+    time_policy: str
+    late_tolerance_ns: int
+    lost_after_ns: int
+    downtime_ns: int | None
+    downtime_limit_ns: int | None
+    clock: str
+
+    @property
+    def slack_ns(self) -> int:
+        """What the host's scheduling may add to any time in the log."""
+        return self.late_tolerance_ns if self.clock == "wall" else 0
+
+    @property
+    def freezes(self) -> bool:
+        return self.time_policy == "freeze"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the launcher saw of the migration; the logs decide, this is held against them."""
+
+    status: str | None = None
+    owner: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    engine: str
+    strategy: str
+    seed: int | None
+    machine: Machine
+    rule: Rule
+    claim: Claim
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read ``run.json``.
+
+        Raises:
+            InputError: it is missing, malformed, of another schema, or of a run that was not finished.
+        """
+        try:
+            raw = orjson.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise InputError(str(path), "no such file: not a run directory") from None
+        except OSError as error:
+            raise InputError(str(path), str(error.strerror)) from None
+        except orjson.JSONDecodeError as error:
+            raise InputError(str(path), f"not JSON: {error}") from None
+        return cls.parse(raw, str(path))
+
+    @classmethod
+    def parse(cls, raw: object, path: str = "run.json") -> Manifest:
+        """The manifest in a decoded ``run.json``; raises InputError as `read` does."""
+        top = _Table(path, "", raw)
+        if top.integer("schema") != SCHEMA:
+            raise InputError(path, f"schema {top.raw['schema']}, this livemig reads {SCHEMA}")
+        if top.raw.get("complete") is not True:
+            raise InputError(path, "half-written: the run was not finished")
+        machine, rule = top.table("machine"), top.table("judge")
+        claim = top.raw.get("migration") or {}
+        return cls(
+            engine=top.text("engine"),
+            strategy=top.text("strategy"),
+            seed=top.optional("seed"),
+            machine=Machine(
+                model=machine.text("model"),
+                cpus=machine.integer("cpus", least=1),
+                timebase_hz=machine.integer("timebase_hz", least=1),
+                decrementer_bits=machine.integer("decrementer_bits", least=2),
+                trigger=machine.text("trigger", "edge", "level"),
+                watchdog=machine.raw.get("watchdog") is True,
+            ),
+            rule=Rule(
+                time_policy=rule.text("time_policy", "advance", "freeze"),
+                late_tolerance_ns=rule.integer("late_tolerance_ns"),
+                lost_after_ns=rule.integer("lost_after_ns"),
+                downtime_ns=rule.optional("downtime_ns"),
+                downtime_limit_ns=rule.optional("downtime_limit_ns"),
+                clock=rule.text("clock", "virtual", "wall"),
+            ),
+            claim=Claim(claim.get("status"), claim.get("owner"), claim.get("reason")),
+        )
+
+
+class _Table:
+    """One JSON object of the manifest, read key by key."""
+
+    def __init__(self, path: str, name: str, raw: object) -> None:
+        if not isinstance(raw, dict):
+            raise InputError(path, f"{name or 'the file'}: an object is needed")
+        self.path, self.name = path, name
+        self.raw: dict[str, Any] = raw
+
+    def _fail(self, key: str, needed: str) -> InputError:
+        where = f"{self.name}.{key}" if self.name else key
+        return InputError(self.path, f"{where}: {self.raw.get(key)!r}, needed: {needed}")
+
+    def table(self, key: str) -> _Table:
+        return _Table(self.path, key, self.raw.get(key))
+
+    def integer(self, key: str, least: int = 0) -> int:
+        value = self.raw.get(key)
+        if type(value) is not int or value < least:
+            raise self._fail(key, f"an integer ≥ {least}")
+        return value
+
+    def optional(self, key: str) -> int | None:
+        return None if self.raw.get(key) is None else self.integer(key)
+
+    def text(self, key: str, *allowed: str) -> str:
+        value = self.raw.get(key)
+        if not isinstance(value, str) or (allowed and value not in allowed):
+            raise self._fail(key, " or ".join(allowed) or "a string")
+        return value

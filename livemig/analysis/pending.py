@@ -1,0 +1,37 @@
+"""What was raised and not delivered at the stop, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from livemig.analysis.account import Key
+from livemig.analysis.crossing import Crossing
+from livemig.analysis.log import Event, Place
+from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.verdict import Evidence
+
+
+class Pending(Observer):
+    """Counts deliveries of what was pending at the stop, until the guest arms that timer again."""
+
+    def __init__(self, crossing: Crossing) -> None:
+        self.deliveries: dict[Key, list[Evidence]] = {}
+        self._open: set[Key] = set()
+        self._crossing = crossing
+
+    def handlers(self) -> Mapping[str, Handler]:
+        return {"machine_resumed": self._resumed, "interrupt": self._interrupt, "timer_armed": self._armed}
+
+    def _resumed(self, event: Event, place: Place) -> None:
+        if self._crossing.crossed is not None and not self.deliveries:
+            stop, _ = self._crossing.crossed
+            self.deliveries = {key: [] for key in sorted(stop.raised())}
+            self._open = set(self.deliveries)
+
+    def _interrupt(self, event: Event, place: Place) -> None:
+        if self._open and (key := (event["cpu"], event["timer"])) in self._open:
+            self.deliveries[key].append(Evidence(*place, event["t_ns"]))
+
+    def _armed(self, event: Event, place: Place) -> None:
+        if self._open and event["cause"] == "guest":
+            self._open.discard((event["cpu"], event["timer"]))

@@ -1,0 +1,101 @@
+"""What the judge found: the object that ``run --json`` and ``analyze --json`` print."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from livemig.analysis.manifest import Manifest
+from livemig.analysis.tally import Tally
+from livemig.analysis.verdict import Verdict, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """``owner``: source, destination or none. ``blackout_ns``: None if the guest did not cross."""
+
+    status: str
+    owner: str
+    reason: str | None
+    blackout_ns: int | None
+    passes: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimebaseAcross:
+    """TB of CPU 0 at the stop and the resume, its error against the policy, the widest gap between CPUs.
+
+    In ticks; None where the guest did not cross or it was not recorded.
+    """
+
+    hz: int
+    at_stop: int | None = None
+    at_resume: int | None = None
+    error_ticks: int | None = None
+    skew_ticks: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecrementerAcross:
+    """DECR of one CPU, signed, in ticks."""
+
+    cpu: int
+    at_stop: int
+    at_resume: int
+    error_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything about one judged run.
+
+    Args:
+        interrupts: over all CPUs; ``cpus``: the same of each.
+        missing: by CPU, deliveries that the twin had and this run has not; None without a twin.
+        guest_behind_ns: how far the guest's TB is behind the world at the end; None if it was never read.
+    """
+
+    run_dir: str
+    manifest: Manifest
+    verdict: Word
+    checks: dict[str, Verdict]
+    migration: Migration
+    interrupts: Tally
+    cpus: list[Tally]
+    missing: list[int] | None
+    timebase: TimebaseAcross
+    decrementer: list[DecrementerAcross]
+    guest_behind_ns: int | None
+
+    @property
+    def crossed(self) -> bool:
+        return self.migration.blackout_ns is not None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Integers, strings, None, lists and dicts only; keys as documented, in that order."""
+        missing: list[int] | list[None] = self.missing or [None] * len(self.cpus)
+        return {
+            "run_dir": self.run_dir,
+            "engine": self.manifest.engine,
+            "strategy": self.manifest.strategy,
+            "seed": self.manifest.seed,
+            "verdict": self.verdict,
+            "checks": {name: verdict.as_dict() for name, verdict in self.checks.items()},
+            "migration": asdict(self.migration),
+            "interrupts": self.interrupts.as_dict(),
+            "cpus": [
+                {"cpu": cpu, **tally.as_dict(), "missing": missing[cpu]}
+                for cpu, tally in enumerate(self.cpus)
+            ],
+            "timebase": asdict(self.timebase),
+            "decrementer": [asdict(decrementer) for decrementer in self.decrementer],
+            "guest_behind_ns": self.guest_behind_ns,
+        }
+
+
+def exit_code(result: Result) -> int:
+    """0 all checks hold, 1 one failed or could not be told, 3 the guest did not cross."""
+    if not result.crossed:
+        return 3
+    return 0 if result.verdict == "valid" else 1

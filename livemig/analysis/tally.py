@@ -1,0 +1,36 @@
+"""The counts of one CPU, or of all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of arms and deliveries; times in ns.
+
+    ``worst_late_ns`` is over delivered arms, beyond the guest's masking. ``overdue_ns`` is the longest that a
+    lost arm had been due when the log ended: a CPU with one waits in vain.
+    """
+
+    armed: int = 0
+    on_time: int = 0
+    late: int = 0
+    early: int = 0
+    doubled: int = 0
+    lost: int = 0
+    superseded: int = 0
+    pending: int = 0
+    stray: int = 0
+    delivered: int = 0
+    worst_late_ns: int = 0
+    overdue_ns: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        both = {name: getattr(self, name) + getattr(other, name) for name in self.__slots__}
+        for worst in ("worst_late_ns", "overdue_ns"):
+            both[worst] = max(getattr(self, worst), getattr(other, worst))
+        return Tally(**both)
+
+    def as_dict(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}

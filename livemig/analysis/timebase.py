@@ -1,0 +1,55 @@
+"""The guest's timebase over the whole history: where it fell, where it began and where it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from livemig.analysis.crossing import Crossing
+from livemig.analysis.log import Event, Place
+from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.ticks import error_ticks, signed, to_ns
+from livemig.analysis.verdict import EVIDENCE_LIMIT, Evidence
+
+WIDTH = 64
+
+
+class Timebase(Observer):
+    """Reads ``tb`` from every event of the side that owns the guest."""
+
+    def __init__(self, hz: int, crossing: Crossing) -> None:
+        self.readings = 0
+        self.falls: list[tuple[int, Evidence]] = []
+        """The first few: by how many ticks, and where."""
+        self.fallen = 0
+        self._hz, self._crossing = hz, crossing
+        self._first: tuple[int, int] | None = None
+        self._t_ns = 0
+        self._tb = 0
+
+    def handlers(self) -> Mapping[str, Handler]:
+        names = ("timer_armed", "interrupt", "interrupt_masked", "interrupt_coalesced")
+        return dict.fromkeys((*names, "machine_stopped", "machine_resumed"), self._read)
+
+    def _read(self, event: Event, place: Place) -> None:
+        if event["side"] != self._crossing.owner:
+            return
+        tb = event["tb"]
+        if self._first is None:
+            self._first = event["t_ns"], tb
+        elif tb < self._tb and (fall := -signed(tb - self._tb, WIDTH)) > 0:
+            self.fallen += 1
+            if len(self.falls) < EVIDENCE_LIMIT:
+                self.falls.append((fall, Evidence(*place, event["t_ns"])))
+        self.readings += 1
+        self._tb, self._t_ns = tb, event["t_ns"]
+
+    def behind_ns(self) -> int | None:
+        """How far the guest's last reading is behind a timebase that went with the world from the first one.
+
+        Negative: ahead. 0 where it is exact but for the rounding of a reading. None: nothing was read.
+        """
+        if self._first is None:
+            return None
+        t_ns, tb = self._first
+        moved = signed(self._tb - tb, WIDTH)
+        return -to_ns(error_ticks(moved, self._t_ns - t_ns, self._hz), self._hz)

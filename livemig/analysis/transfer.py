@@ -1,0 +1,38 @@
+"""What the migration itself reports: its state, its passes, its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from livemig.analysis.crossing import Crossing
+from livemig.analysis.log import Event, Place
+from livemig.analysis.observer import Handler, Observer
+from livemig.events.schema import SOURCE
+
+
+class Transfer(Observer):
+    """Follows the sending side."""
+
+    def __init__(self, crossing: Crossing) -> None:
+        self.status: str | None = None
+        self.reason: str | None = None
+        self.passes = 0
+        self.octets = 0
+        self.last_pass_ns = 0
+        """How long the passes took that ended while the guest stood still before it crossed."""
+        self._crossing = crossing
+
+    def handlers(self) -> Mapping[str, Handler]:
+        return {"migration_pass": self._pass, "migration_state": self._state}
+
+    def _pass(self, event: Event, place: Place) -> None:
+        if event["side"] != SOURCE:
+            return
+        self.passes += 1
+        self.octets += event["bytes"]
+        if self._crossing.running is None:
+            self.last_pass_ns += event["duration_ns"]
+
+    def _state(self, event: Event, place: Place) -> None:
+        if event["side"] == SOURCE:
+            self.status, self.reason = event["status"], event["reason"]

@@ -1,0 +1,86 @@
+"""The same guest, never migrated, beside this run.
+
+Until the stop the two must be equal, event by event. After it a guest that arms its timers anew from every
+handler goes its way later by the blackout: it misses what the twin had inside the blackout (if it arms to
+absolute times) or in the twin's last stretch of that length (if it arms relative to the handler).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from livemig.analysis.crossing import Crossing
+from livemig.analysis.log import Event, Place
+from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.verdict import Evidence
+
+_GUEST = ("timer_armed", "interrupt", "interrupt_masked", "interrupt_coalesced")
+
+
+class Twin(Observer):
+    """Walks the twin's log in step with the history up to the first stop, and counts in the rest.
+
+    Args:
+        history: the twin's events.
+        exact: virtual time, where both must be equal to the nanosecond; else only counts are compared.
+    """
+
+    def __init__(self, history: Iterable[tuple[Event, Place]], exact: bool, crossing: Crossing) -> None:
+        self.differs: tuple[Evidence, ...] = ()
+        """The first event before the stop that only one of them has, or that they have otherwise."""
+        self.delivered: Counter[int] = Counter()
+        """The twin's deliveries by CPU, up to the end of this run."""
+        self.excused: Counter[int] = Counter()
+        """How many of them a guest may miss for having stood still."""
+        self._crossing = crossing
+        self._twin = _guest_events(history)
+        self._next = next(self._twin, None)
+        self._exact = exact
+
+    def handlers(self) -> Mapping[str, Handler]:
+        return dict.fromkeys(_GUEST, self._compare)
+
+    def _compare(self, event: Event, place: Place) -> None:
+        crossing = self._crossing
+        if not self._exact or self.differs or crossing.running is None or crossing.pauses:
+            return
+        if event["side"] != crossing.owner:
+            return
+        twin, self._next = self._next, next(self._twin, None)
+        if twin is None:
+            self.differs = (Evidence(*place, event["t_ns"]),)
+            return
+        theirs, where = twin
+        if theirs["event"] == "interrupt":
+            self.delivered[theirs["cpu"]] += 1
+        if theirs | {"side": event["side"]} != event:
+            self.differs = Evidence(*place, event["t_ns"]), Evidence(*where, theirs["t_ns"])
+
+    def close(self, end_ns: int) -> None:
+        """Count what the twin did after the stop, up to ``end_ns``, the end of this run."""
+        pauses, stood_still = self._crossing.pauses, self._crossing.paused_ns
+        stop_ns = pauses[0][0] if pauses else end_ns
+        inside: Counter[int] = Counter()
+        last: Counter[int] = Counter()
+        while self._next is not None and (now := self._next[0]["t_ns"]) <= end_ns:
+            theirs, where = self._next
+            if now < stop_ns and self._exact and not self.differs:
+                self.differs = (Evidence(*where, now),)
+            if theirs["event"] == "interrupt":
+                cpu = theirs["cpu"]
+                self.delivered[cpu] += 1
+                inside[cpu] += any(stop < now <= resume for stop, resume in pauses)
+                last[cpu] += now > end_ns - stood_still
+            self._next = next(self._twin, None)
+        self.excused = inside | last
+        if pauses:
+            self.excused.update(self.delivered.keys())
+
+    def missing(self, cpu: int, delivered: int) -> int:
+        """Deliveries that the twin had and this run, with ``delivered`` of them on that CPU, has not."""
+        return self.delivered[cpu] - delivered
+
+
+def _guest_events(history: Iterable[tuple[Event, Place]]) -> Iterator[tuple[Event, Place]]:
+    return (entry for entry in history if entry[0]["event"] in _GUEST)

@@ -1,0 +1,31 @@
+"""``livemig compare CONFIG``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from livemig.cli.options import add_config, add_output, read_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config(parser)
+    add_output(parser, "where the run directories go, one a strategy")
+
+
+def run(args: argparse.Namespace) -> int:
+    from livemig.analysis.text import compare_table
+    from livemig.launch.scenario import run_all_strategies
+
+    def announce(strategy: str) -> None:
+        print(f"{strategy} …", file=sys.stderr)
+
+    results = run_all_strategies(read_config(args), args.config, args.out, announce)
+    if args.json:
+        import orjson
+
+        strategies = {name: result.as_dict() for name, result in results.items()}
+        print(orjson.dumps({"strategies": strategies}).decode())
+    else:
+        print(compare_table(results, colour=sys.stdout.isatty()))
+    return 0

@@ -1,0 +1,63 @@
+"""``livemig COMMAND …``: find the command, and turn errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+# numpy's linear algebra is not used here; its threads would only cost start-up time, and a fork must have none
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+COMMANDS = {
+    "run": "a pair of processes: a guest is migrated between them, and the run is judged",
+    "compare": "the same scenario under every strategy, in one table",
+    "source": "one side: run the guest, and migrate it away",
+    "destination": "the other side: wait for a guest, and run it",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that ``argv`` (``sys.argv[1:]``) asks for; gives the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="livemig", description="A laboratory for timekeeping in live migration.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="store_true", help="print livemig's version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+        if name in arguments[:2]:
+            import_module(f"livemig.cli.{name}").add_arguments(command)
+    args = parser.parse_args(arguments)
+    if args.version:
+        from livemig import __version__
+
+        print(f"livemig {__version__}")
+        return 0
+    if args.command is None:
+        parser.print_usage(sys.stderr)
+        print(f"livemig: say what to do: {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from livemig.errors import LivemigError
+
+    try:
+        code: int = import_module(f"livemig.cli.{args.command}").run(args)
+        sys.stdout.flush()
+    except LivemigError as error:
+        print(f"livemig: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("livemig: interrupted; both sides were told to end", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # whoever read our output has gone; Python would complain once more when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code

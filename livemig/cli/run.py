@@ -1,0 +1,38 @@
+"""``livemig run CONFIG``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from livemig.cli.options import add_config, add_output, read_config
+from livemig.cli.progress import print_progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config(parser)
+    add_output(parser, "the run directory")
+    parser.add_argument(
+        "--check-determinism", action="store_true", help="run twice, and report the first event that differs"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from livemig.analysis.judge import exit_code
+    from livemig.analysis.text import verdict_text
+    from livemig.launch.scenario import run_again, run_scenario
+
+    config = read_config(args)
+    result = run_scenario(config, args.config, args.out, print_progress)
+    if args.json:
+        import orjson
+
+        print(orjson.dumps(result.as_dict()).decode())
+    else:
+        print(verdict_text(result, colour=sys.stdout.isatty()))
+    if args.check_determinism:
+        difference = run_again(config, args.config, result.run_dir)
+        print(f"determinism: {difference or 'both logs are byte-identical'}", file=sys.stderr)
+        if difference:
+            return 1
+    return exit_code(result)

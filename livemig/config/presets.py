@@ -1,0 +1,40 @@
+"""What follows from a name: the decrementer of each machine model, and the names of the strategies.
+
+Frequencies are QEMU's: g3beige and pseries at every release; mac99 since QEMU 10 (7.2 ran it at 100 MHz).
+All three interrupt when the decrementer reads 0: QEMU's rule, not the architecture book's step from 0 to −1.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+StrategyName = Literal["none", "absolute", "tb-offset"]
+STRATEGIES: Final[tuple[str, ...]] = get_args(StrategyName)
+
+MachineModel = Literal["g3beige", "mac99", "pseries"]
+DEFAULT_MODEL: Final[MachineModel] = "g3beige"
+
+# Keys of [machine], as they would stand in TOML.
+PRESETS: Final[dict[str, dict[str, str | int]]] = {
+    "g3beige": {
+        "timebase_hz": "16.6MHz",
+        "decrementer_bits": 32,
+        "trigger": "edge",
+        "small_values": "wait",
+        "underflow_at": "zero",
+    },
+    "mac99": {
+        "timebase_hz": "25MHz",
+        "decrementer_bits": 32,
+        "trigger": "edge",
+        "small_values": "wait",
+        "underflow_at": "zero",
+    },
+    "pseries": {
+        "timebase_hz": "512MHz",
+        "decrementer_bits": 32,
+        "trigger": "level",
+        "small_values": "wait",
+        "underflow_at": "zero",
+    },
+}

@@ -1,0 +1,41 @@
+"""What all tables of a configuration have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+from livemig.config.quantity import Quantity, Ratio
+
+
+class Section(BaseModel):
+    """One table: frozen, no unknown keys, no conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @classmethod
+    def tables(cls) -> Iterator[tuple[str, type[Section]]]:
+        """The sub-tables, by name."""
+        for name, field in cls.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+                yield name, field.annotation
+
+    def as_toml_values(self) -> dict[str, Any]:
+        """The whole table as TOML and JSON would hold it; ``model_validate`` makes an equal one of it."""
+        return {name: plain(field, getattr(self, name)) for name, field in type(self).model_fields.items()}
+
+
+def notation(field: FieldInfo) -> Quantity | Ratio | None:
+    """How ``field`` is written, if not simply as an int, str or bool."""
+    return next((item for item in field.metadata if isinstance(item, Quantity | Ratio)), None)
+
+
+def plain(field: FieldInfo, value: Any) -> Any:
+    """``value`` of ``field`` as TOML and JSON would hold it."""
+    if isinstance(value, Section):
+        return value.as_toml_values()
+    written = notation(field)
+    return written.plain(value) if written else value

@@ -1,0 +1,1 @@
+"""One emulator process: a machine, a clock, a link and a QMP server, wired together."""

@@ -1,0 +1,148 @@
+"""From a configuration to the parts of an emulator."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+from livemig.clock.clock import Clock, VirtualClock, WallClock
+from livemig.config.model import Config
+from livemig.events.qemu_trace import decrementer_stores
+from livemig.events.schema import SOURCE
+from livemig.guests.darwin import Darwin
+from livemig.guests.guest import Guest
+from livemig.guests.linux import Linux
+from livemig.guests.memory import MemoryWorkload
+from livemig.guests.periodic import Periodic
+from livemig.guests.trace import Arm, TraceGuest, arms_of
+from livemig.link.model import LinkModel
+from livemig.machine.cpu import Masking
+from livemig.machine.machine import Machine, MachineSpec
+from livemig.machine.ram import PAGE
+from livemig.machine.runstate import RunState
+from livemig.machine.time_state import Host
+from livemig.migration.side import Settings
+from livemig.timers.decrementer import DecrementerModel
+from livemig.timers.ticks import NEVER, NS_PER_S
+
+_CHUNK_PAGES = 256
+_CHUNK_NS = 10_000_000
+"""A frame of pages takes about this long on the link at most, so that nothing waits long behind one."""
+
+
+def spec(config: Config) -> MachineSpec:
+    """What both sides must agree on."""
+    machine = config.machine
+    model = DecrementerModel(
+        bits=machine.decrementer_bits,
+        level=machine.trigger == "level",
+        small_values_raise=machine.small_values == "immediate",
+        underflow_lag=1 if machine.underflow_at == "minus-one" else 0,
+    )
+    return MachineSpec(machine.model, machine.cpus, machine.ram, machine.timebase_hz, model)
+
+
+def machine(config: Config, side: str) -> Machine:
+    """The machine of ``side``: at reset, its virtual clock where its host has it.
+
+    Raises:
+        InputError: the trace to be replayed cannot be read.
+    """
+    source = side == SOURCE
+    return Machine(
+        side,
+        spec(config),
+        [_guest(config, cpu) for cpu in range(config.machine.cpus)],
+        _workload(config),
+        clock_ns=host(config, side).clock_origin_ns,
+        masking=_masking(config),
+        state=RunState.PRELAUNCH if source else RunState.INMIGRATE,
+    )
+
+
+def host(config: Config, side: str) -> Host:
+    """The host of ``side``; the source's time of day is the true one."""
+    own = config.host.source if side == SOURCE else config.host.destination
+    skew = 0 if side == SOURCE else config.host.clock_skew
+    return Host(skew, own.tick_hz, own.tick_origin, own.clock_origin)
+
+
+def link(config: Config, side: str) -> LinkModel:
+    """The link as ``side`` sends on it."""
+    seed = config.run.seed * 2 + (side == SOURCE)
+    return LinkModel(config.link.bandwidth, config.link.latency, config.link.jitter, seed)
+
+
+def settings(config: Config) -> Settings:
+    """``[migration]``."""
+    migration = config.migration
+    chunk = config.link.bandwidth // 8 * _CHUNK_NS // NS_PER_S // PAGE
+    return Settings(
+        downtime_ns=migration.downtime,
+        downtime_limit_ns=migration.downtime_limit,
+        max_passes=migration.max_passes,
+        advance=migration.time_policy == "advance",
+        chunk_pages=min(max(chunk, 1), _CHUNK_PAGES),
+    )
+
+
+def clock(config: Config, epoch_ns: int | None = None) -> Clock:
+    """The run's clock. ``epoch_ns``: of a wall clock, ``time.monotonic_ns()`` at t = 0; now, if None."""
+    if config.run.clock == "virtual":
+        return VirtualClock()
+    return WallClock(time.monotonic_ns() if epoch_ns is None else epoch_ns, Fraction(config.run.rate))
+
+
+def ticks(config: Config, ns: int) -> int:
+    """A length of time in ticks of the timebase, rounded up."""
+    return -(-ns * config.machine.timebase_hz // NS_PER_S)
+
+
+def _guest(config: Config, cpu: int) -> Guest:
+    guest = config.guest
+    seed = config.run.seed + 0x1000003 * (cpu + 1)
+    arm, handler = ticks(config, guest.arm_delay), ticks(config, guest.handler_time)
+    # CPUs come up one after the other, a little apart, as they do
+    boot = ticks(config, 10_000 * (cpu + 1))
+    if guest.kind == "darwin":
+        low, high = ticks(config, guest.darwin.min), ticks(config, guest.darwin.max)
+        return Darwin(seed, low, high, guest.darwin.distribution == "skewed", arm, handler, boot)
+    if guest.kind == "periodic":
+        drift_free = guest.periodic.rearm == "drift-free"
+        return Periodic(ticks(config, guest.periodic.period), drift_free, arm, handler, boot)
+    if guest.kind == "linux":
+        linux = guest.linux
+        tick = ticks(config, linux.tick)
+        return Linux(seed, tick, linux.idle_per_mille, linux.decrementer_max, arm, handler, boot)
+    traces = _traces(Path(guest.trace.file))
+    return TraceGuest(traces[cpu % len(traces)], guest.trace.repeat, boot)
+
+
+@cache
+def _traces(path: Path) -> list[list[Arm]]:
+    return [arms_of(stores) for stores in decrementer_stores(path)]
+
+
+def _masking(config: Config) -> Masking:
+    guest = config.guest
+    if not guest.masked_every or not guest.masked_for:
+        return Masking(NEVER)
+    return Masking(ticks(config, guest.masked_every), ticks(config, guest.masked_for))
+
+
+def _workload(config: Config) -> MemoryWorkload:
+    memory = config.guest.memory
+    pages = config.machine.ram // PAGE
+    working_set = max(pages * memory.working_set_percent // 100, 1)
+    return MemoryWorkload(
+        seed=config.run.seed ^ 0x3E3,
+        cpus=config.machine.cpus,
+        rate=memory.dirty_rate,
+        locality=memory.locality,
+        working_set=working_set,
+        hot=max(working_set * memory.hot_percent // 100, 1),
+        hot_share=memory.hot_share_percent,
+        filled=memory.filled_percent,
+    )

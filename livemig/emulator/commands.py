@@ -1,0 +1,53 @@
+"""The QMP commands of an emulator process, with QEMU's names, arguments and results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from livemig.emulator.destination import DestinationEmulator
+from livemig.emulator.emulator import Emulator
+from livemig.emulator.source import SourceEmulator
+from livemig.errors import QmpError
+from livemig.qmp.commands import Command
+
+
+def commands(emulator: Emulator, quit_: Callable[[], None]) -> Mapping[str, Command]:
+    """What ``emulator`` can be told. ``quit_``: called when the reply to ``quit`` has left."""
+
+    async def stop() -> None:
+        await emulator.perform(emulator.stop)
+
+    async def cont() -> None:
+        await emulator.perform(emulator.cont)
+
+    async def migrate(uri: str, detach: bool = True) -> None:
+        source = _source(emulator)
+        await source.perform(lambda now: source.migrate(uri))
+
+    async def migrate_cancel() -> None:
+        source = _source(emulator)
+        await source.perform(lambda now: source.side.cancel(now, "cancelled by the operator"))
+
+    return {
+        "query-status": Command(emulator.status),
+        "query-migrate": Command(lambda: _progress(emulator)),
+        "stop": Command(stop),
+        "cont": Command(cont),
+        "migrate": Command(migrate, {"uri": ("string", True), "detach": ("boolean", False)}),
+        "migrate_cancel": Command(migrate_cancel),
+        "quit": Command(lambda: None, after=quit_),
+    }
+
+
+def _source(emulator: Emulator) -> SourceEmulator:
+    if not isinstance(emulator, SourceEmulator):
+        raise QmpError("GenericError", "Guest is waiting for an incoming migration")
+    return emulator
+
+
+def _progress(emulator: Emulator) -> dict[str, Any]:
+    assert isinstance(emulator, SourceEmulator | DestinationEmulator)
+    # ours, beside QEMU's: who owns the guest, as this side knows it, and whether its part of the scenario is over
+    ours = {"x-livemig-owner": emulator.side.owner, "x-livemig-ended": emulator.ended}
+    return {**emulator.progress(), **ours}

@@ -1,0 +1,306 @@
+"""One emulator process: what makes the pure machines below live.
+
+The main task goes from barrier to barrier. A barrier is the next instant at which anything but the CPUs happens: a
+chunk of RAM leaves, a frame arrives, the scenario ends, a second is over and the log is written. Between two of them
+every CPU is a task that runs its own timeline; at a barrier, in this order: what the CPUs did is logged, frames that
+have arrived are handled in the order of their arrival, then what the migration had due, then the end.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from livemig.clock.barrier import Barrier
+from livemig.clock.clock import Clock, WallClock
+from livemig.errors import LivemigError, PeerLost, ProtocolError, QmpError
+from livemig.events.log import EventLog
+from livemig.link.channel import Channel
+from livemig.machine.cpu import Cpu
+from livemig.machine.machine import Machine
+from livemig.machine.runstate import RunState
+from livemig.migration.frames import Frame
+from livemig.migration.side import Side
+
+_LOG_EVERY_NS = 1_000_000_000
+_WALL_LOG_EVERY_NS = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something happened that whoever watches this process may want to know, in QMP's words."""
+
+    event: str
+    data: dict[str, Any]
+
+
+class Emulator:
+    """Drives a machine and its side of a migration.
+
+    Args:
+        duration_ns: the scenario's end, when whoever runs the guest shuts it down.
+        log: closed by the caller. watch: told of everything that QMP has an event for.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        clock: Clock,
+        log: EventLog,
+        duration_ns: int,
+        watch: Callable[[Notice], None] = lambda notice: None,
+    ) -> None:
+        self.machine, self.clock, self.log, self.duration_ns = machine, clock, log, duration_ns
+        self.side: Side
+        self.ended = ""
+        """Why the run is over here; empty while it is not."""
+        self.failure: LivemigError | None = None
+        self._watch = watch
+        self._barrier = Barrier(len(machine.cpus))
+        self._news = trio.Event()
+        self._inbox: list[tuple[int, int, Frame]] = []
+        self._arrivals = 0
+        self._lost: LivemigError | None = None
+        self._channel: Channel | None = None
+        self._orders: list[_Order] = []
+        self._logged_ns = 0
+        self._nursery: trio.Nursery
+
+    # -- for others -------------------------------------------------------------------------------------------------
+
+    def emit(self, t_ns: int, event: str, /, **fields: Any) -> None:
+        """Log an event, and tell whoever watches. Given to the migration's side."""
+        self.log.event(t_ns, event, **fields)
+        if event == "migration_state":
+            self._watch(Notice("MIGRATION", {"status": fields["status"], "reason": fields["reason"]}))
+        elif event == "migration_pass":
+            self._watch(Notice("MIGRATION_PASS", {"t_ns": t_ns, **fields}))
+        elif event == "machine_stopped":
+            self._watch(Notice("STOP", {}))
+        elif event == "machine_resumed":
+            self._watch(Notice("RESUME", {}))
+
+    async def perform(self, action: Callable[[int], Any]) -> Any:
+        """Do ``action(now)`` at the next barrier; gives its result, raises its error."""
+        if self.ended:
+            raise QmpError("GenericError", "The scenario is over")
+        order = _Order(action)
+        self._orders.append(order)
+        self._tell()
+        await order.done.wait()
+        if order.error is not None:
+            raise order.error
+        return order.result
+
+    def attach(self, channel: Channel) -> None:
+        """Use ``channel`` to talk to the peer; the caller closes it."""
+        self._channel = channel
+        self._nursery.start_soon(self._listen, channel)
+
+    def finish(self, reason: str) -> None:
+        """The run is over here, at the next barrier."""
+        if not self.ended:
+            self.ended = reason
+        self._tell()
+
+    def status(self) -> dict[str, Any]:
+        """``query-status``."""
+        return {"status": str(self.machine.state), "running": self.machine.running}
+
+    def stop(self, now: int) -> None:
+        """QMP ``stop``: guest time stands still, by the operator's wish."""
+        if self.machine.running:
+            self.machine.stop(now, RunState.PAUSED)
+            self.emit(now, "machine_stopped", **self.machine.facts(now), ram_digest=None)
+
+    def cont(self, now: int) -> None:
+        """QMP ``cont``."""
+        if self.machine.state is RunState.PAUSED:
+            self.machine.resume(now)
+            self.emit(now, "machine_resumed", **self.machine.facts(now), ram_digest=None)
+
+    # -- the run ----------------------------------------------------------------------------------------------------
+
+    async def run(self, *tasks: Callable[[], Any]) -> None:
+        """Live until the scenario ends here, beside ``tasks``; the log is complete and flushed then."""
+        async with trio.open_nursery() as self._nursery:
+            for cpu in self.machine.cpus:
+                self._nursery.start_soon(self._live, cpu)
+            for task in tasks:
+                self._nursery.start_soon(task)
+            with self.clock.attend(0):
+                while not self.ended:
+                    await self._to_next_barrier()
+            if self._channel is not None and self._lost is None:
+                with trio.move_on_after(5):
+                    await self._channel.flush()
+            self._nursery.cancel_scope.cancel()
+        for order in self._take_orders():
+            order.carry_out(self.clock.now())
+        self._log_cpus(self.clock.now())
+        self.log.event(self.clock.now(), "run_ended", reason=self.ended)
+        self.log.flush()
+
+    def starts(self) -> int | None:
+        """The next instant, if any, at which this kind of emulator begins something by itself."""
+        return None
+
+    def begin(self, now: int) -> None:
+        """:meth:`starts` has come."""
+
+    async def _live(self, cpu: Cpu) -> None:
+        async for until in self._barrier.grants():
+            self.machine.run_cpu(cpu, until)
+
+    async def _to_next_barrier(self) -> None:
+        due = self._next_due()
+        if self._waiting_to_act():
+            await trio.lowlevel.checkpoint()
+        elif due is None or (self.clock.virtual and self._must_hear()):
+            await self._news.wait()
+        elif self.clock.virtual:
+            due = max(due, self.clock.now())
+            await self._barrier.run_to(due)
+            await self.clock.sleep_until(due)
+        else:
+            await self._sleep_or_hear(due)
+        self._news = trio.Event()
+        now = self.clock.now()
+        if not self.clock.virtual:
+            await self._barrier.run_to(now)
+        self.machine.catch_up(now)
+        self._log_cpus(now)
+        self._act(now)
+
+    def _waiting_to_act(self) -> bool:
+        """Something has happened outside virtual time."""
+        return bool(self._orders or self.ended) or (self._lost is not None and not self._inbox)
+
+    def _must_hear(self) -> bool:
+        """Virtual time must not pass before the peer has answered."""
+        waiting = self.side.asked and not self._inbox and self._lost is None
+        return waiting or self.held()
+
+    def held(self) -> bool:
+        """Virtual time must not pass for another reason."""
+        return False
+
+    async def _sleep_or_hear(self, due: int) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def hear() -> None:
+                await self._news.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(hear)
+            await self.clock.sleep_until(due)
+            nursery.cancel_scope.cancel()
+
+    def _next_due(self) -> int | None:
+        instants = [at for at in (self.side.due, self.starts()) if at is not None]
+        if self._inbox:
+            instants.append(self._inbox[0][0])
+        if self.machine.running or self.machine.state is RunState.PAUSED:
+            every = _LOG_EVERY_NS if self.clock.virtual else _WALL_LOG_EVERY_NS
+            instants += [self.duration_ns, self._logged_ns + every]
+        return min(instants, default=None)
+
+    def _act(self, now: int) -> None:
+        for order in self._take_orders():
+            order.carry_out(now)
+        if self._lost is not None and not self._inbox:
+            lost, self._lost = self._lost, None
+            self._channel = None
+            self.fail(now, lost)
+        while self._inbox and self._inbox[0][0] <= now:
+            try:
+                self._receive(now, heapq.heappop(self._inbox)[2])
+            except ProtocolError as error:
+                self.fail(now, error)
+        starts = self.starts()
+        if starts is not None and starts <= now:
+            self.begin(now)
+        while self.side.due is not None and self.side.due <= now:
+            self.side.tick(now)
+        self._post()
+        self.conclude(now)
+        if not self.clock.virtual:
+            self.log.flush()
+
+    def fail(self, now: int, error: LivemigError) -> None:
+        """The migration cannot go on."""
+        if not self.side.over:
+            self.failure = error
+            self.side.fail(now, str(error))
+
+    def conclude(self, now: int) -> None:
+        """End the run here if it is over."""
+        raise NotImplementedError
+
+    # -- the peer -----------------------------------------------------------------------------------------------
+
+    async def _listen(self, channel: Channel) -> None:
+        try:
+            while True:
+                frame = await channel.receive()
+                arrives = frame.arrives_ns if self.clock.virtual else self.clock.now()
+                heapq.heappush(self._inbox, (arrives, self._arrivals, frame))
+                self._arrivals += 1
+                self._tell()
+        except (PeerLost, ProtocolError) as error:
+            self._lost = error
+            self._tell()
+
+    def _receive(self, now: int, frame: Frame) -> None:
+        self.side.receive(now, frame)
+
+    def _post(self) -> None:
+        frames, self.side.outbox = self.side.outbox, []
+        if self._channel is None:
+            return
+        for frame in frames:
+            not_before = None
+            if isinstance(self.clock, WallClock):
+                not_before = self.clock.host_ns(frame.arrives_ns) / 1e9
+            try:
+                self._channel.post(frame, not_before=not_before)
+            except PeerLost as error:
+                self._lost = self._lost or error
+                self._tell()
+                return
+
+    # -- small things -------------------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        self._news.set()
+
+    def _take_orders(self) -> list[_Order]:
+        orders, self._orders = self._orders, []
+        return orders
+
+    def _log_cpus(self, now: int) -> None:
+        tables = self.machine.drain(now)
+        if tables:
+            self.log.block(tables)
+        self._logged_ns = now
+
+
+class _Order:
+    """Something another task wants done at a barrier."""
+
+    def __init__(self, action: Callable[[int], Any]) -> None:
+        self._action = action
+        self.done = trio.Event()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def carry_out(self, now: int) -> None:
+        try:
+            self.result = self._action(now)
+        except LivemigError as error:
+            self.error = error
+        self.done.set()

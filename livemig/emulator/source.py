@@ -1,0 +1,119 @@
+"""The source's emulator: boots the guest, and migrates it when it is told where to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from livemig.clock.clock import Clock
+from livemig.config.model import Config
+from livemig.emulator import build
+from livemig.emulator.emulator import Emulator, Notice
+from livemig.errors import LinkError, QmpError
+from livemig.events.log import EventLog
+from livemig.events.schema import SOURCE
+from livemig.link.socket_channel import SocketChannel
+from livemig.link.uri import connect, parse_uri
+from livemig.migration.source import Source
+from livemig.migration.status import Status
+from livemig.strategies.table import STRATEGIES
+
+
+class _Phase(Enum):
+    WAITING = "waiting"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    STARTED = "started"
+
+
+class SourceEmulator(Emulator):
+    """Migrates at ``migration.start``, to the URI that ``migrate`` gives.
+
+    In virtual time the clock stands still at that instant until somebody says ``migrate``, and while the peer is
+    being reached, so that the log does not depend on when that was.
+    """
+
+    def __init__(
+        self, config: Config, clock: Clock, log: EventLog, watch: Callable[[Notice], None] = lambda notice: None
+    ) -> None:
+        super().__init__(build.machine(config, SOURCE), clock, log, config.run.duration, watch)
+        self.side: Source = Source(
+            self.machine,
+            STRATEGIES[config.migration.strategy],
+            build.host(config, SOURCE),
+            build.link(config, SOURCE),
+            build.settings(config),
+            self.emit,
+        )
+        self._start_ns = config.migration.start
+        self._timeout_ns = config.migration.connect_timeout
+        self._phase = _Phase.WAITING
+        self._uri: str | None = None
+
+    def boot(self) -> None:
+        """The guest starts to run, at t = 0."""
+        now = self.clock.now()
+        self.machine.boot(now)
+        self.emit(now, "machine_resumed", **self.machine.facts(now), ram_digest=None)
+
+    def migrate(self, uri: str) -> None:
+        """QMP ``migrate``.
+
+        Raises:
+            QmpError: there is one already. UsageError: a malformed URI.
+        """
+        if self._uri is not None:
+            raise QmpError("GenericError", "There's a migration process in progress")
+        parse_uri(uri)
+        self._uri = uri
+
+    def starts(self) -> int | None:
+        now = self.clock.now()
+        if self._phase is _Phase.CONNECTED:
+            return now
+        if self._phase is not _Phase.WAITING or (self._uri is None and now >= self._start_ns):
+            return None
+        return max(self._start_ns, now)
+
+    def held(self) -> bool:
+        if self._phase is _Phase.WAITING:
+            return self._uri is None and self.clock.now() >= self._start_ns
+        return self._phase is _Phase.CONNECTING
+
+    def begin(self, now: int) -> None:
+        if self._phase is _Phase.CONNECTED:
+            self._phase = _Phase.STARTED
+            self.side.start(now)
+        elif self._uri is not None:
+            self._phase = _Phase.CONNECTING
+            self._nursery.start_soon(self._connect, self._uri)
+
+    async def _connect(self, uri: str) -> None:
+        try:
+            socket = await connect(uri, self._timeout_ns)
+        except LinkError as error:
+            self._phase = _Phase.STARTED
+            self._lost = error
+        else:
+            self.attach(SocketChannel(socket, self.machine.ram.memory))
+            self._phase = _Phase.CONNECTED
+        self._tell()
+
+    def conclude(self, now: int) -> None:
+        if self.side.status is Status.COMPLETED:
+            self.finish("migrated")
+        elif now >= self.duration_ns:
+            if self.side.status is not Status.NONE and not self.side.over:
+                reason = "not complete within run.duration"
+                if not self.side.cancel(now, reason):
+                    self.side.fail(now, f"{reason}, and the destination did not say that it runs the guest")
+                self._post()
+            self.finish("duration")
+
+    def progress(self) -> dict[str, Any]:
+        """``query-migrate``, for what precopy has."""
+        side = self.side
+        if side.status is Status.NONE:
+            return {}
+        return {"status": str(side.status), **({"error-desc": side.reason} if side.reason else {}), **side.figures()}

@@ -1,0 +1,1 @@
+"""The event schema, the structlog set-up and the readers of logs."""

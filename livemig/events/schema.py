@@ -1,0 +1,43 @@
+"""The event schema: what may stand in ``source.jsonl`` and ``destination.jsonl``, keys in this order.
+
+Times ``*_ns`` are integer nanoseconds of the shared virtual clock, ``t_ns`` 0 being the start of the run;
+``tb``, ``decr``, ``value`` are ticks; ``decr`` is signed (as a program that sign-extends would read it).
+Every line has ``t_ns``, ``side`` and ``event`` first. A reader must ignore keys it does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+
+SOURCE: Final = "source"
+DESTINATION: Final = "destination"
+
+EVENTS: Final[dict[str, tuple[str, ...]]] = {
+    # A write to a timer. `cause`: "reset" (its start-up value), "guest", "restore" (a snapshot was loaded: the
+    # arm that crosses goes on, it is not a new one). `deadline_ns`: when it falls due, null if it is not counting
+    # towards an interrupt (QEMU does not start the timer of a level CPU that is written negative).
+    "timer_armed": ("cpu", "timer", "value", "tb", "deadline_ns", "cause"),
+    # The guest's handler starts. `decr`: as the handler reads it at its first instruction.
+    "interrupt": ("cpu", "timer", "vector", "tb", "deadline_ns", "late_ns", "decr"),
+    # Raised, but not delivered: `reason` "EE=0". The delivery follows as `interrupt`.
+    "interrupt_masked": ("cpu", "timer", "vector", "tb", "deadline_ns", "late_ns", "decr", "reason"),
+    # Raised while already raised: one delivery will answer both.
+    "interrupt_coalesced": ("cpu", "timer", "vector", "tb", "deadline_ns", "late_ns", "decr", "reason"),
+    # Lists have one entry a CPU. `state`: QEMU's run state. `tb`: CPU 0's; `cpu_tb`: every CPU's. `pending`: names
+    # of the timers raised and not delivered. `ram_digest`: 128-bit XXH3 in hex, null where it was not taken.
+    "machine_stopped": ("state", "tb", "cpu_tb", "clock_ns", "decr", "pending", "ram_digest"),
+    "machine_resumed": ("state", "tb", "cpu_tb", "clock_ns", "decr", "pending", "ram_digest"),
+    # QEMU's words: setup active device completed failed cancelled …
+    "migration_state": ("status", "reason"),
+    # One pass over dirty memory, written when it ends. `rate`: measured bytes a second; `remaining`: bytes dirty now.
+    "migration_pass": (
+        "pass", "dirty_pages", "zero_pages", "bytes", "rate", "remaining", "dirty_rate", "duration_ns",
+    ),
+    # The time state leaves and enters a machine. `saved` is what travels, as it is sent.
+    "state_saved": ("strategy", "tb", "clock_ns", "decr", "saved"),
+    "state_restored": ("strategy", "tb_before", "tb_after", "clock_ns", "decr_before", "decr_after", "saved"),
+    # The last line of a log that was written to its end.
+    "run_ended": ("reason",),
+}  # fmt: skip

@@ -1,0 +1,30 @@
+"""Random draws by number: the k-th draw of a seed, the same on either side of a migration.
+
+SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) as a counter-based generator: state is one integer, so a guest's
+randomness crosses with it, and a stretch of draws is one vector operation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MASK = (1 << 64) - 1
+_GAMMA = 0x9E3779B97F4A7C15
+
+
+def draw(seed: int, k: int) -> int:
+    """The ``k``-th draw of ``seed``: 0 … 2^64-1."""
+    z = (seed + (k + 1) * _GAMMA) & _MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
+
+
+def draws(seed: int, first: int, count: int) -> NDArray[np.uint64]:
+    """Draws ``first`` … ``first + count - 1`` of ``seed``, equal to :func:`draw` of each."""
+    k = np.arange(first + 1, first + 1 + count, dtype=np.uint64)
+    z = np.uint64(seed & _MASK) + k * np.uint64(_GAMMA)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

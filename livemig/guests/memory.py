@@ -1,0 +1,63 @@
+"""What a guest does to its memory: pages written at a rate, in a pattern.
+
+The k-th write of a run falls at a fixed guest time and on a fixed page, so it does not matter at which barriers the
+writes are caught up with, nor on which side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livemig.guests.draws import draws
+from livemig.timers.ticks import NS_PER_S
+
+_PAGE = 4096
+_SLOT_WORDS = 8
+"""Each CPU writes a 64-byte slot of its own in a page (64 CPUs fill it), so CPUs never write the same word."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryWorkload:
+    """Args: ``rate`` bytes of pages a second over all CPUs; ``working_set``, ``hot`` in pages; ``hot_share`` and
+    ``filled`` in per cent; ``locality`` uniform, hot or sequential."""
+
+    seed: int
+    cpus: int
+    rate: int
+    locality: str
+    working_set: int
+    hot: int
+    hot_share: int
+    filled: int
+
+    def writes_before(self, run_ns: int) -> int:
+        """How many page writes fall before ``run_ns`` of guest running time."""
+        return run_ns * self.rate // (_PAGE * NS_PER_S)
+
+    def pages(self, first: int, count: int) -> NDArray[np.int64]:
+        """The pages that writes ``first`` … ``first + count - 1`` fall on, in their order."""
+        if self.locality == "sequential":
+            return (np.arange(first, first + count) % self.working_set).astype(np.int64)
+        drawn = draws(self.seed, first, count)
+        if self.locality == "uniform":
+            return (drawn % np.uint64(self.working_set)).astype(np.int64)
+        # the low bits say whether it is a hot one, the rest which: two draws from one
+        hot = drawn % np.uint64(100) < np.uint64(self.hot_share)
+        which = drawn // np.uint64(100)
+        return np.where(hot, which % np.uint64(self.hot), which % np.uint64(self.working_set)).astype(np.int64)
+
+    def apply(self, words: NDArray[np.uint64], first: int, count: int) -> NDArray[np.int64]:
+        """Do those writes in ``words`` (pages × 512 words of 64 bits); gives the pages written."""
+        pages = self.pages(first, count)
+        k = np.arange(first, first + count)
+        words[pages, k % self.cpus * _SLOT_WORDS] = (k + 1).astype(np.uint64)  # of repeats the last one stays
+        return pages
+
+    def fill(self, words: NDArray[np.uint64]) -> None:
+        """What is in memory at power-on: ``filled`` per cent of the pages, spread evenly, are not zero."""
+        number = np.arange(len(words))
+        chosen = np.flatnonzero((number + 1) * self.filled // 100 > number * self.filled // 100)
+        words[chosen] = draws(self.seed ^ 0xF111, 0, len(words))[chosen, np.newaxis] | np.uint64(1)

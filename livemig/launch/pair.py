@@ -1,0 +1,156 @@
+"""Run a pair: two processes, driven over QMP, to the end of the scenario."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from livemig.config.model import Config
+from livemig.emulator.process import run_destination, run_source
+from livemig.errors import LinkError, QmpError
+from livemig.events.schema import DESTINATION, SOURCE
+from livemig.launch.child import Child
+from livemig.link.uri import listen
+from livemig.qmp.client import QmpClient, open_qmp
+
+Progress = Callable[[str, dict[str, Any]], None]
+"""Told of every QMP event: side, event."""
+
+_PATIENCE_S = 5
+"""How long a side that was told to quit may take."""
+
+
+@dataclass(slots=True)
+class _Side:
+    child: Child
+    path: Path
+    over: trio.Event = field(default_factory=trio.Event)
+    """Its part of the scenario is over, or its process has ended."""
+    last: dict[str, Any] = field(default_factory=dict)
+    """What its last ``query-migrate`` said."""
+
+    @property
+    def dead(self) -> bool:
+        return self.child.exit_code is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PairOutcome:
+    """How it ended: ``status``, ``owner`` and ``reason`` as in ``run.json``."""
+
+    status: str
+    owner: str
+    reason: str
+
+
+def run_pair(config: Config, directory: Path, progress: Progress = lambda side, event: None) -> PairOutcome:
+    """Start both sides, migrate, wait for the end; their logs are in ``directory`` then.
+
+    Not to be called where trio runs, or beside other threads: it forks.
+
+    Raises:
+        LivemigError: it could not be started.
+    """
+    with ExitStack() as stack:
+        private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="livemig-")))
+        where = f"unix:{private}/migrate" if config.migration.transport == "unix" else "tcp:127.0.0.1:0"
+        listener, uri = listen(where)
+        stack.callback(listener.close)
+        epoch_ns = time.monotonic_ns()
+        sides: dict[str, _Side] = {}
+
+        def destination(control: Any) -> Any:
+            return run_destination(config, directory / "destination.jsonl", listener, control)
+
+        def source(control: Any) -> Any:
+            listener.close()
+            return run_source(config, directory / "source.jsonl", None, control)
+
+        for name, run in ((DESTINATION, destination), (SOURCE, source)):
+            qmp = socket.socket(socket.AF_UNIX)
+            qmp.bind(str(private / name))
+            qmp.listen()
+            sides[name] = _Side(Child(name, qmp, run, epoch_ns), private / name)
+            stack.callback(_end, sides[name].child)
+        listener.close()
+        return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress)
+
+
+def _end(child: Child) -> None:
+    """Whatever happened: no process is left behind."""
+    child.let_go()
+    deadline = time.monotonic() + _PATIENCE_S
+    while child.exit_code is None and time.monotonic() < deadline:
+        child._reap()
+        time.sleep(0.002)
+    child.kill()
+    child.close()
+
+
+async def _supervise(source: _Side, destination: _Side, uri: str, progress: Progress) -> PairOutcome:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_drive, source, progress, uri)
+        nursery.start_soon(_drive, destination, progress, None)
+        await source.over.wait()
+        if source.dead and not source.last:
+            source.last = {}
+        if not destination.over.is_set() and _is_idle(source, destination):
+            destination.child.let_go()
+        await destination.over.wait()
+        nursery.cancel_scope.cancel()
+    return _outcome(source, destination)
+
+
+def _is_idle(source: _Side, destination: _Side) -> bool:
+    """The destination has no guest, and none will come."""
+    return source.last.get("x-livemig-owner") == "source" or destination.last.get("status") is None
+
+
+async def _drive(side: _Side, progress: Progress, uri: str | None) -> None:
+    """Follow one side until its part is over, then tell it to quit."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_watch_process, side)
+        try:
+            async with open_qmp(side.path, connect_timeout_ns=10_000_000_000) as client:
+                if uri is not None:
+                    await client.execute("migrate", uri=uri)
+                await _follow(side, client, progress)
+        except (LinkError, QmpError):
+            await side.child.ended()
+        side.over.set()
+        nursery.cancel_scope.cancel()
+
+
+async def _follow(side: _Side, client: QmpClient, progress: Progress) -> None:
+    async for event in client.events:
+        progress(side.child.side, event)
+        if event["event"] in ("MIGRATION", "SHUTDOWN"):
+            side.last = await client.execute("query-migrate")
+        if event["event"] == "SHUTDOWN":
+            await client.execute("quit")
+            return
+
+
+async def _watch_process(side: _Side) -> None:
+    await side.child.ended()
+    side.over.set()
+
+
+def _outcome(source: _Side, destination: _Side) -> PairOutcome:
+    if destination.last.get("x-livemig-owner") == DESTINATION:
+        if destination.last.get("status") == "completed":
+            return PairOutcome("completed", DESTINATION, "")
+        return PairOutcome("failed", "none", "the destination ended before it ran the guest")
+    reason = source.last.get("error-desc", "")
+    if not source.last.get("x-livemig-ended"):
+        return PairOutcome("failed", "none", reason or f"the source ended (exit code {source.child.exit_code})")
+    status = source.last.get("status", "none")
+    return PairOutcome(status, source.last["x-livemig-owner"], reason)

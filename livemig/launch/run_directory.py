@@ -1,0 +1,95 @@
+"""The run directory: what one run wrote, and the manifest that says whether it wrote all of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from livemig import __version__
+from livemig.config.model import Config
+from livemig.emulator import build
+from livemig.errors import OutputError
+from livemig.events.schema import SCHEMA_VERSION
+
+MANIFEST = "run.json"
+
+
+def create(out: Path | None, name: str) -> Path:
+    """Make ``out``, or a new directory for ``name`` under ``runs/``.
+
+    Raises:
+        OutputError: it exists already and is not empty, or cannot be made.
+    """
+    try:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            if any(out.iterdir()):
+                raise OutputError(str(out), "exists and is not empty; a run needs a directory of its own")
+            return out
+        Path("runs").mkdir(exist_ok=True)
+        stem = re.sub(r"[^\w.-]+", "-", name)
+        when = time.strftime("%Y%m%d-%H%M%S")
+        for number in range(1000):
+            path = Path("runs") / (f"{stem}-{when}" + (f"-{number}" if number else ""))
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            return path
+        raise OutputError("runs", f"a thousand directories {stem}-{when}-* exist")
+    except OSError as error:
+        raise OutputError(str(out or "runs"), error.strerror or str(error)) from error
+
+
+def manifest(config: Config, config_file: str) -> dict[str, Any]:
+    """``run.json`` as it is when a run begins: not ``complete``."""
+    migration = config.migration
+    return {
+        "schema": SCHEMA_VERSION,
+        "complete": False,
+        "livemig": __version__,
+        "python": platform.python_version(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "engine": "emulator",
+        "config_file": config_file,
+        "config": config.as_toml_values(),
+        "seed": config.run.seed,
+        "strategy": migration.strategy,
+        "machine": build.spec(config).as_fields(),
+        "judge": {
+            "time_policy": migration.time_policy,
+            "clock": config.run.clock,
+            "late_tolerance_ns": config.checks.late_tolerance,
+            "lost_after_ns": config.checks.lost_after,
+            "downtime_ns": migration.downtime,
+            "downtime_limit_ns": migration.downtime_limit,
+        },
+        "migration": {"status": "none", "owner": "source", "reason": ""},
+    }
+
+
+def write(directory: Path, value: dict[str, Any]) -> None:
+    """Write ``run.json``, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written; what was there before is there still.
+    """
+    path = directory / MANIFEST
+    name = ""
+    try:
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=".run-", delete=False) as file:
+            name = file.name
+            file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except OSError as error:
+        if name:
+            Path(name).unlink(missing_ok=True)
+        raise OutputError(str(path), error.strerror or str(error)) from error

@@ -1,0 +1,82 @@
+"""A scenario from its configuration to its verdict: once, twice, or under every strategy."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from itertools import zip_longest
+from pathlib import Path
+
+from livemig.analysis.judge import Result, judge
+from livemig.config.model import Config
+from livemig.emulator.twin import run_twin
+from livemig.launch import run_directory
+from livemig.launch.pair import Progress, run_pair
+from livemig.strategies.table import STRATEGIES
+
+LOGS = ("source.jsonl", "destination.jsonl")
+
+
+def run_scenario(
+    config: Config, config_file: str, out: Path | None, progress: Progress = lambda side, event: None
+) -> Result:
+    """Run a pair in a new run directory (``out``, if given) and judge it.
+
+    Raises:
+        LivemigError: it could not be run.
+    """
+    directory = run_directory.create(out, f"{Path(config_file).stem}-{config.migration.strategy}")
+    manifest = run_directory.manifest(config, config_file)
+    run_directory.write(directory, manifest)
+    outcome = run_pair(config, directory, progress)
+    if config.checks.twin:
+        run_twin(config, directory / "twin.jsonl")
+    manifest["migration"] = {"status": outcome.status, "owner": outcome.owner, "reason": outcome.reason}
+    manifest["complete"] = True
+    run_directory.write(directory, manifest)
+    result = judge(directory)
+    manifest["result"] = result.as_dict()
+    run_directory.write(directory, manifest)
+    return result
+
+
+def run_again(config: Config, config_file: str, directory: Path) -> str:
+    """Run what is in ``directory`` once more and compare the logs; gives the first difference, or nothing."""
+    with tempfile.TemporaryDirectory(prefix="livemig-again-") as again:
+        run_pair(config, Path(again))
+        for name in LOGS:
+            difference = _first_difference(directory / name, Path(again) / name)
+            if difference:
+                return difference
+    return ""
+
+
+def run_all_strategies(
+    config: Config, config_file: str, out: Path | None, announce: Callable[[str], None] = lambda strategy: None
+) -> dict[str, Result]:
+    """The same scenario and seed under every strategy, each beside the same twin.
+
+    Raises:
+        LivemigError: one of them could not be run.
+    """
+    directory = run_directory.create(out, f"{Path(config_file).stem}-compare")
+    results = {}
+    for strategy in STRATEGIES:
+        announce(strategy)
+        migration = config.migration.model_copy(update={"strategy": strategy})
+        checks = config.checks.model_copy(update={"twin": True})
+        changed = config.model_copy(update={"migration": migration, "checks": checks})
+        results[strategy] = run_scenario(changed, config_file, directory / strategy)
+    return results
+
+
+def _first_difference(one: Path, other: Path) -> str:
+    with one.open("rb") as first, other.open("rb") as second:
+        for number, (a, b) in enumerate(zip_longest(first, second), 1):
+            if a != b:
+                return f"{one.name}:{number} differs: {_shown(a)} in one run, {_shown(b)} in the other"
+    return ""
+
+
+def _shown(line: bytes | None) -> str:
+    return "nothing" if line is None else line.decode(errors="replace").strip()

@@ -1,0 +1,1 @@
+"""Links: what carries frames between the two sides, and what a link does to them."""

@@ -1,0 +1,89 @@
+"""A channel: frames in both directions, in order, page content from guest RAM to guest RAM."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from livemig.migration.frames import Frame
+
+
+@dataclass(slots=True)
+class PagesTally:
+    """What has been received in frames of pages so far.
+
+    Attributes:
+        frames: of pages.
+        pages: with content.
+        zero_pages: without.
+        payload_bytes: of content.
+        arrives_ns: virtual arrival of the last one.
+    """
+
+    frames: int = 0
+    pages: int = 0
+    zero_pages: int = 0
+    payload_bytes: int = 0
+    arrives_ns: int = 0
+
+
+class Channel(ABC):
+    """One end of a connection. An async context manager: leaving it closes it.
+
+    One task receives; any may post. Guest RAM is given as a writable memoryview of bytes, whole pages; None
+    if there is none.
+    """
+
+    tally: PagesTally
+    """Grows while `receive` waits; still while it does not."""
+
+    @abstractmethod
+    def post(self, frame: Frame, *, not_before: float | None = None) -> None:
+        """Hand `frame` over for sending, behind all that were posted before; returns at once.
+
+        The content of page runs is read from guest RAM when it is sent, not now: pages written meanwhile must
+        be sent again. What is not sent when the channel is closed is lost; see `flush`.
+
+        Args:
+            not_before: `time.monotonic()` (s) before which it must not be sent.
+
+        Raises:
+            PeerLost: the connection is known to be gone.
+            ProtocolError: `frame` is one that no peer would take.
+            trio.ClosedResourceError: this end was closed.
+        """
+
+    @abstractmethod
+    async def flush(self) -> None:
+        """Wait until everything posted so far is on its way: it will arrive although this end is closed.
+
+        Raises:
+            PeerLost: the connection is gone.
+            trio.ClosedResourceError: this end was closed.
+        """
+
+    @abstractmethod
+    async def receive(self) -> Frame:
+        """The next frame but for those of pages, which go to guest RAM and `tally` on the way.
+
+        Cancelled, it loses nothing: the next call goes on where this one was.
+
+        Raises:
+            PeerLost: the connection ended; so will every further call.
+            ProtocolError: the peer sent what it must not; so will every further call.
+            trio.ClosedResourceError: this end was closed.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """End the connection at once, even if cancelled; no thread and no hold on guest RAM stays behind."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,96 @@
+"""A channel inside one process, for tests: the same bytes, no socket and no thread."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import trio
+
+from livemig.errors import PeerLost
+from livemig.link.buffers import fill
+from livemig.link.channel import Channel
+from livemig.link.inbound import Inbound
+from livemig.link.outbound import Outbound
+from livemig.migration.frames import Frame
+
+Chunk = tuple[float, bytes]
+"""Not before `time.monotonic()` (s); what then arrives."""
+
+
+class MemoryChannel(Channel):
+    """Two unbounded queues of bytes; page content is read when it is posted.
+
+    Args:
+        outgoing: what the peer receives from.
+        incoming: what the peer sends to.
+        memory: guest RAM, see `Channel`.
+    """
+
+    def __init__(
+        self,
+        outgoing: trio.MemorySendChannel[Chunk],
+        incoming: trio.MemoryReceiveChannel[Chunk],
+        memory: memoryview | None = None,
+    ) -> None:
+        self._outgoing, self._incoming = outgoing, incoming
+        self._outbound, self._inbound = Outbound(memory), Inbound(memory)
+        self.tally = self._inbound.tally
+        self._last_not_before = 0.0
+        self._next: Chunk | None = None
+        self._here = memoryview(b"")
+
+    @classmethod
+    def pair(
+        cls, memory: memoryview | None = None, peers_memory: memoryview | None = None
+    ) -> tuple[MemoryChannel, MemoryChannel]:
+        """Two ends of a connection."""
+        there, from_here = trio.open_memory_channel[Chunk](math.inf)
+        here, from_there = trio.open_memory_channel[Chunk](math.inf)
+        return cls(there, from_there, memory), cls(here, from_here, peers_memory)
+
+    def post(self, frame: Frame, *, not_before: float | None = None) -> None:
+        header = self._outbound.header(frame)
+        self._last_not_before = max(self._last_not_before, not_before or 0.0)
+        data = b"".join(self._outbound.buffers(header, frame))
+        try:
+            self._outgoing.send_nowait((self._last_not_before, data))
+        except trio.BrokenResourceError:
+            raise PeerLost("sending") from None
+
+    async def flush(self) -> None:
+        await _sleep_until(self._last_not_before)
+        if not self._outgoing.statistics().open_send_channels:
+            raise trio.ClosedResourceError
+        if not self._outgoing.statistics().open_receive_channels:
+            raise PeerLost("sending")
+
+    async def receive(self) -> Frame:
+        while (frame := self._inbound.next_frame()) is None:
+            if not self._here:
+                await self._arrive()
+            taken = fill(self._inbound.wants(), self._here)
+            self._here = self._here[taken:]
+            self._inbound.received(taken)
+        return frame
+
+    async def aclose(self) -> None:
+        self._outgoing.close()
+        self._incoming.close()
+        self._outbound.release()
+        self._inbound.release()
+        await trio.lowlevel.checkpoint()
+
+    async def _arrive(self) -> None:
+        """Bytes `_here`; none at the end of the stream."""
+        try:
+            self._next = self._next or await self._incoming.receive()
+        except trio.EndOfChannel:
+            return
+        not_before, data = self._next
+        await _sleep_until(not_before)
+        self._next, self._here = None, memoryview(data)
+
+
+async def _sleep_until(instant: float) -> None:
+    await trio.sleep(max(0.0, instant - time.monotonic()))

@@ -1,0 +1,39 @@
+"""Frames to bytes, without I/O: the sending half of a connection."""
+
+from __future__ import annotations
+
+from livemig.link.pages import content
+from livemig.machine.ram import PAGE
+from livemig.migration.frames import Frame, encode
+
+
+class Outbound:
+    """Numbers frames and finds their bytes.
+
+    Args:
+        memory: guest RAM: bytes, whole pages; None: none.
+    """
+
+    def __init__(self, memory: memoryview | None) -> None:
+        self._memory = memoryview(b"") if memory is None else memory
+        self._seq = 0
+
+    def header(self, frame: Frame) -> bytes:
+        """The header, with its prefix, of the next frame of this direction.
+
+        Raises:
+            ProtocolError: no peer would take it; it counts as not sent.
+        """
+        header = encode(frame, self._seq, ram_pages=len(self._memory) // PAGE)
+        self._seq += 1
+        return header
+
+    def buffers(self, header: bytes, frame: Frame) -> list[memoryview]:
+        """All that is to be written for `frame`; pages in place, so what they hold when written counts."""
+        if frame.carries_pages:
+            return [memoryview(header), *content(self._memory, frame.fields["runs"])]
+        return [memoryview(part) for part in (header, frame.payload) if part]
+
+    def release(self) -> None:
+        """Let go of guest RAM; nothing can be sent any more."""
+        self._memory = memoryview(b"")

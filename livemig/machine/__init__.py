@@ -1,0 +1,1 @@
+"""CPUs, RAM with its dirty bitmap, run states, and what is saved of them in which order."""

@@ -1,0 +1,194 @@
+"""A machine: CPUs, RAM, a virtual clock that stands still while it is stopped, and one timebase for all CPUs.
+
+``t_ns`` is the run's clock, the world's; the machine's own virtual clock is that minus what it stood still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from livemig.events.lines import Lines
+from livemig.guests.guest import Guest
+from livemig.guests.memory import MemoryWorkload
+from livemig.machine.cpu import Cpu, Masking
+from livemig.machine.ram import Ram
+from livemig.machine.record import TIMER, Record, Scribe
+from livemig.machine.runstate import RunState, follow
+from livemig.machine.time_state import TimeState
+from livemig.timers.decrementer import DecrementerModel
+from livemig.timers.timebase import Timebase
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """What both sides must agree on: the machine, not what runs on it."""
+
+    model: str
+    cpus: int
+    ram_bytes: int
+    timebase_hz: int
+    decrementer: DecrementerModel
+
+    def as_fields(self) -> dict[str, int | str | bool]:
+        """For the wire and the manifest, in plain types."""
+        return {
+            "model": self.model,
+            "cpus": self.cpus,
+            "ram_bytes": self.ram_bytes,
+            "timebase_hz": self.timebase_hz,
+            "decrementer_bits": self.decrementer.bits,
+            "trigger": "level" if self.decrementer.level else "edge",
+            "small_values": "immediate" if self.decrementer.small_values_raise else "wait",
+            "underflow_at": "minus-one" if self.decrementer.underflow_lag else "zero",
+        }
+
+
+class Machine:
+    """A machine at reset, its virtual clock at ``clock_ns`` and standing still.
+
+    Args:
+        side: for its log lines. guests: one a CPU. workload: what they do to RAM. ram: given, or made.
+    """
+
+    def __init__(
+        self,
+        side: str,
+        spec: MachineSpec,
+        guests: Sequence[Guest],
+        workload: MemoryWorkload,
+        clock_ns: int = 0,
+        masking: Masking | None = None,
+        state: RunState = RunState.PRELAUNCH,
+    ) -> None:
+        self.side, self.spec, self.state, self.workload = side, spec, state, workload
+        timebase = Timebase(0, 0, spec.timebase_hz)
+        self.cpus = [Cpu(i, spec.decrementer, timebase, guest, masking) for i, guest in enumerate(guests)]
+        self.ram = Ram(spec.ram_bytes)
+        self.writes = 0
+        """Page writes done so far."""
+        self._clock_ns = clock_ns
+        self._born_ns = clock_ns
+        self._world_ns = -clock_ns
+        self._block_ns = 0
+        for cpu in self.cpus:
+            cpu.power_on(timebase.ticks(clock_ns - 1) + 1)
+
+    # -- time ---------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Guest time passes."""
+        return self.state is RunState.RUNNING
+
+    def clock_ns(self, t_ns: int) -> int:
+        """The virtual clock at ``t_ns``."""
+        return t_ns - self._world_ns if self.running else self._clock_ns
+
+    def boot(self, t_ns: int) -> None:
+        """Fill RAM and let the guests start, as a fresh machine does."""
+        self.workload.fill(self.ram.words)
+        for cpu in self.cpus:
+            cpu.boot()
+        self.resume(t_ns)
+
+    def resume(self, t_ns: int) -> None:
+        """Guest time goes on from where it stood."""
+        self.state = follow(self.state, RunState.RUNNING)
+        self._world_ns = t_ns - self._clock_ns
+        self._block_ns = t_ns
+
+    def stop(self, t_ns: int, state: RunState) -> None:
+        """Guest time stands still; every CPU must have run to ``t_ns``."""
+        new = follow(self.state, state)
+        if self.running:
+            self.catch_up(t_ns)
+            self._clock_ns = t_ns - self._world_ns
+        self.state = new
+
+    def enter(self, state: RunState) -> None:
+        """From one run state to another in neither of which guest time passes."""
+        self.state = follow(self.state, state)
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def run_cpu(self, cpu: Cpu, t_ns: int) -> None:
+        """Let ``cpu`` live up to ``t_ns`` (exclusive), if the machine runs."""
+        if self.running:
+            cpu.run(cpu.timebase.ticks(t_ns - self._world_ns - 1) + 1)
+
+    def run_to(self, t_ns: int) -> None:
+        """All of it, up to ``t_ns`` (exclusive)."""
+        for cpu in self.cpus:
+            self.run_cpu(cpu, t_ns)
+        self.catch_up(t_ns)
+
+    def catch_up(self, t_ns: int) -> None:
+        """Do the page writes that fall before ``t_ns``."""
+        if not self.running:
+            return
+        due = self.workload.writes_before(t_ns - self._world_ns - self._born_ns)
+        if due > self.writes:
+            self.ram.mark(self.workload.apply(self.ram.words, self.writes, due - self.writes))
+            self.writes = due
+
+    def drain(self, t_ns: int) -> list[Lines]:
+        """The log lines of all CPUs since the last time, which was at most a few seconds ago."""
+        tables: list[Lines] = []
+        for cpu in self.cpus:
+            if cpu.record is not None and cpu.record.seq:
+                scribe = Scribe(
+                    self.side, cpu.index, len(self.cpus), self._world_ns, self.spec.decrementer.underflow_lag,
+                    self.spec.decrementer.bits, self._block_ns,
+                )  # fmt: skip
+                tables += scribe.tables(cpu.record, cpu.timebase)
+                cpu.record = Record()
+        self._block_ns = t_ns
+        return tables
+
+    # -- crossing -----------------------------------------------------------------------------------------------
+
+    def time_state(self, t_ns: int) -> TimeState:
+        """Its time at ``t_ns``, running or not."""
+        return TimeState(
+            self.clock_ns(t_ns),
+            tuple(cpu.timebase for cpu in self.cpus),
+            tuple(cpu.time_state() for cpu in self.cpus),
+            self.spec.decrementer,
+        )
+
+    def load_time(self, state: TimeState) -> None:
+        """Set a stopped machine's time."""
+        self._clock_ns = state.clock_ns
+        for cpu, timebase, decrementer in zip(self.cpus, state.timebases, state.decrementers, strict=True):
+            cpu.load_time(timebase, decrementer, timebase.ticks(state.clock_ns - 1) + 1)
+
+    def advance(self, t_ns: int, ns: int) -> None:
+        """Let the guest's timebase go on by ``ns`` while the machine is stopped; its CPUs have done nothing since."""
+        time = self.time_state(t_ns)
+        registers = [cpu.registers() for cpu in self.cpus]
+        self.load_time(replace(time, timebases=tuple(timebase.advanced(ns) for timebase in time.timebases)))
+        for cpu, saved in zip(self.cpus, registers, strict=True):
+            cpu.load_registers(saved)
+
+    def load_workload(self, writes: int, run_ns: int) -> None:
+        """Go on with the memory workload after ``writes`` writes and ``run_ns`` of guest running time."""
+        self.writes = writes
+        self._born_ns = self._clock_ns - run_ns
+
+    @property
+    def run_ns(self) -> int:
+        """How long the guest had run when the machine was stopped."""
+        return self._clock_ns - self._born_ns
+
+    def facts(self, t_ns: int) -> dict[str, object]:
+        """What ``machine_stopped`` and ``machine_resumed`` say, but for the RAM digest."""
+        time = self.time_state(t_ns)
+        return {
+            "state": str(self.state),
+            "tb": time.tb(),
+            "cpu_tb": [time.tb(i) for i in time.cpus],
+            "clock_ns": time.clock_ns,
+            "decr": [time.decr(i) for i in time.cpus],
+            "pending": [[TIMER] if cpu.pending is not None else [] for cpu in self.cpus],
+        }

@@ -1,0 +1,71 @@
+"""Guest RAM: a shared anonymous mapping in pages of 4 KiB, and its dirty bitmap."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Final
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+PAGE: Final = 4096
+WORDS: Final = PAGE // 8
+
+Pages = NDArray[np.int64]
+"""Page numbers, ascending."""
+
+
+class Ram:
+    """``size`` bytes of zeros, a multiple of :data:`PAGE`."""
+
+    def __init__(self, size: int) -> None:
+        if size <= 0 or size % PAGE:
+            raise ValueError(f"RAM of {size} bytes is not a positive multiple of {PAGE}")
+        self._map = mmap.mmap(-1, size)
+        self.size = size
+        self.page_count = size // PAGE
+        self.memory = memoryview(self._map)
+        self.words: NDArray[np.uint64] = np.frombuffer(self._map, np.uint64).reshape(self.page_count, WORDS)
+        self._dirty = np.zeros(self.page_count, np.bool_)
+
+    def mark(self, pages: Pages) -> None:
+        """Say that ``pages`` were written (in any order, repeats allowed)."""
+        self._dirty[pages] = True
+
+    def mark_all(self) -> None:
+        """As at the start of a migration: every page is to be sent."""
+        self._dirty[:] = True
+
+    def take_dirty(self) -> Pages:
+        """The pages written since the last call, and forget them: QEMU's bitmap sync."""
+        pages = np.flatnonzero(self._dirty)
+        self._dirty[pages] = False
+        return pages
+
+    @property
+    def dirty_count(self) -> int:
+        """Pages written since the last ``take_dirty``."""
+        return int(np.count_nonzero(self._dirty))
+
+    def zero(self, pages: Pages) -> NDArray[np.bool_]:
+        """Which of ``pages`` hold nothing but zeros."""
+        if len(pages) == 0:
+            return np.zeros(0, np.bool_)
+        first, last = int(pages[0]), int(pages[-1])
+        content = self.words[first : last + 1] if last - first + 1 == len(pages) else self.words[pages]
+        none_set: NDArray[np.bool_] = np.bitwise_or.reduce(content, axis=1) == 0
+        return none_set
+
+    def digest(self) -> str:
+        """128-bit XXH3 of the whole content, in hex."""
+        return xxhash.xxh3_128_hexdigest(self.memory)
+
+    def close(self) -> None:
+        """Give the mapping back. The RAM must not be used afterwards."""
+        del self.words
+        self.memory.release()
+        try:
+            self._map.close()
+        except BufferError:  # a view of it is alive in an error's traceback: the process's end frees it
+            pass

@@ -1,0 +1,81 @@
+"""The time of a machine, as one value: what strategies save and restore, and what a host lets them see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from livemig.machine.cpu import DecrementerState
+from livemig.timers.decrementer import DecrementerModel
+from livemig.timers.ticks import MASK64, NS_PER_S
+from livemig.timers.timebase import Timebase
+
+
+@dataclass(frozen=True, slots=True)
+class TimeState:
+    """A stopped machine's time.
+
+    Args:
+        clock_ns: its virtual clock, which stands still. timebases, decrementers: one for each CPU; the timebases
+            are the same one unless a strategy took them apart. model: of every decrementer.
+    """
+
+    clock_ns: int
+    timebases: tuple[Timebase, ...]
+    decrementers: tuple[DecrementerState, ...]
+    model: DecrementerModel
+
+    @property
+    def timebase(self) -> Timebase:
+        """CPU 0's, which is the machine's."""
+        return self.timebases[0]
+
+    def tb(self, cpu: int = 0) -> int:
+        """TB as ``cpu`` reads it."""
+        return self.timebases[cpu].read(self.clock_ns)
+
+    def ticks(self, cpu: int) -> int:
+        """The tick, on its timebase, at which ``cpu`` stands."""
+        return self.timebases[cpu].ticks(self.clock_ns)
+
+    def decr(self, cpu: int) -> int:
+        """DECR as ``cpu`` reads it, signed."""
+        return self.decrementers[cpu].decrementer.read(self.model, self.ticks(cpu))
+
+    @property
+    def cpus(self) -> range:
+        """The CPUs' numbers."""
+        return range(len(self.decrementers))
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """All that the emulator's host tells about time at one instant.
+
+    Args:
+        time_of_day_ns: the host's wall clock. ticks: its cycle counter (``cpu_get_host_ticks``), of frequency
+            ``tick_hz``: a TSC or any other, unrelated to the guest's timebase.
+    """
+
+    time_of_day_ns: int
+    ticks: int
+    tick_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host's clocks, as lines over the run's clock.
+
+    Args:
+        skew_ns: its time of day minus the true one. tick_hz, tick_origin: cycle counter and its reading at t=0.
+        clock_origin_ns: the emulator's virtual clock at t=0.
+    """
+
+    skew_ns: int = 0
+    tick_hz: int = NS_PER_S
+    tick_origin: int = 0
+    clock_origin_ns: int = 0
+
+    def at(self, t_ns: int) -> HostView:
+        """What it shows at ``t_ns`` of the run."""
+        ticks = self.tick_origin + t_ns * self.tick_hz // NS_PER_S & MASK64
+        return HostView(t_ns + self.skew_ns, ticks, self.tick_hz)

@@ -1,0 +1,136 @@
+"""Interrupt trains: a CPU on which nothing happens but decrementer, handler, decrementer, handler.
+
+The same steps as :meth:`Cpu.run`, without the generality, for guests whose handlers are all alike. A guest whose
+handler always writes the same value is known in closed form up to the barrier. ``tests/machine/test_train.py`` holds
+both to :meth:`Cpu.run` event by event.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from livemig.guests.guest import TickGuest
+from livemig.machine.record import Train
+from livemig.timers.decrementer import Decrementer
+from livemig.timers.ticks import MASK64, NEVER
+
+if TYPE_CHECKING:
+    from livemig.machine.cpu import Cpu
+
+_LONGEST = 1 << 18
+"""Interrupts in one piece: bounds memory."""
+
+
+class Shape(NamedTuple):
+    """What all handlers of a train have in common.
+
+    ``gap``: from one delivery to the next if the step writes 0. ``least``, ``most``: values that the train survives:
+    the next underflow is not before the handler's end, and the write raises nothing. ``decr``: what the step reads.
+    """
+
+    gap: int
+    least: int
+    most: int
+    decr: int
+
+
+def shape(cpu: Cpu, guest: TickGuest) -> Shape | None:
+    """None if the handler's entry write does not just put the decrementer off: no train then."""
+    model = cpu.model
+    gap = guest.arm_ticks + model.underflow_lag
+    least = max(max(guest.handler_ticks, 1) - gap, 3 if model.small_values_raise else 0)
+    decr = -gap
+    if guest.entry is not None and guest.entry[0] < guest.arm_ticks:
+        ticks, value = guest.entry
+        decr = value - (guest.arm_ticks - ticks)
+        if value >= model.half or decr + model.underflow_lag <= 0 or (model.small_values_raise and value < 3):
+            return None
+    return Shape(gap, least, model.half - 1, decr)
+
+
+def run(cpu: Cpu, until: int) -> None:
+    """Deliver on time what falls due before ``until``, as long as each handler ends before the next underflow.
+
+    Leaves ``cpu`` as :meth:`Cpu.run` would have, at the end of a handler.
+    """
+    guest = cpu.guest
+    assert isinstance(guest, TickGuest)
+    common = shape(cpu, guest)
+    if common is None:
+        return
+    end = until - max(guest.handler_ticks, 1)  # a delivery before it has its whole handler before `until`
+    piece = _closed_form if guest.memoryless else _decided
+    while cpu.due < end and piece(cpu, guest, end, common):
+        pass
+
+
+def _closed_form(cpu: Cpu, guest: TickGuest, end: int, common: Shape) -> bool:
+    value, following = guest.step(0, common.decr)
+    if not common.least <= value <= common.most:
+        _derail(cpu, guest, cpu.due, value, following, common)
+        return False
+    stride = common.gap + value
+    count = min((end - 1 - cpu.due) // stride + 1, _LONGEST)
+    delivered = np.arange(cpu.due, cpu.due + count * stride, stride, dtype=np.int64)
+    if cpu.record is not None:
+        cpu.record.train(Train(cpu.record.seq, delivered, value, guest.arm_ticks, guest.entry))
+    last = cpu.due + (count - 1) * stride
+    _arrive(cpu, guest, last, last + stride, count)
+    return True
+
+
+def _decided(cpu: Cpu, guest: TickGuest, end: int, common: Shape) -> bool:
+    gap, least, most, decr = common
+    step = guest.step
+    first = due = last = cpu.due
+    tb = cpu.timebase.value + guest.arm_ticks
+    values: list[int] = []
+    note = values.append
+    steady = True
+    while due < end:
+        value, following = step(tb + due & MASK64, decr)
+        if following != NEVER or not least <= value <= most:
+            steady = False
+            break
+        note(value)
+        last = due
+        due += gap + value
+    if values:
+        if cpu.record is not None:
+            written = np.array(values, np.int64)
+            delivered = np.empty_like(written)
+            delivered[0] = first
+            np.cumsum(written[:-1] + gap, out=delivered[1:])
+            delivered[1:] += first
+            cpu.record.train(Train(cpu.record.seq, delivered, written, guest.arm_ticks, guest.entry))
+        _arrive(cpu, guest, last, due, len(values))
+    if not steady:
+        _derail(cpu, guest, due, value, following, common)
+    return steady
+
+
+def _arrive(cpu: Cpu, guest: TickGuest, last: int, due: int, count: int) -> None:
+    """The state after ``count`` deliveries, the last at tick ``last``, the next at ``due``."""
+    cpu.delivered += count
+    cpu.decrementer = Decrementer(due - cpu.model.underflow_lag, True)
+    cpu.due = due
+    cpu.unmask_at = last + max(guest.handler_ticks, 1)
+    cpu.now = max(cpu.now, cpu.unmask_at)
+
+
+def _derail(cpu: Cpu, guest: TickGuest, tick: int, value: int, following: int, common: Shape) -> None:
+    """Deliver at ``tick``; what the handler's step gave (``value``, ``following``) ends the train."""
+    cpu.now = tick
+    cpu.decrementer = Decrementer(cpu.due - cpu.model.underflow_lag, False)
+    cpu.pending, cpu.due = cpu.due, NEVER
+    cpu.line = cpu.pending if cpu.model.level else None
+    cpu.deliver(tick)
+    if cpu.entering:
+        assert guest.entry is not None
+        cpu.write(tick + guest.entry[0], guest.entry[1])
+        cpu.entering = 0
+    cpu.now = tick + guest.arm_ticks
+    cpu.step_at = min(cpu.now + following, NEVER)
+    cpu.write(cpu.now, value)

@@ -1,0 +1,131 @@
+"""The destination of a precopy migration, as a state machine.
+
+It answers and never speaks unasked. Nothing runs on it before ``switchover``: whatever is wrong with what it was
+sent, it refuses before that, and the source runs on.
+"""
+
+from __future__ import annotations
+
+from livemig.errors import ProtocolError
+from livemig.machine import snapshot
+from livemig.machine.machine import Machine
+from livemig.machine.time_state import Host
+from livemig.migration.frames import PROTOCOL_VERSION, Frame
+from livemig.migration.side import Emit, Settings, Side, Wire
+from livemig.migration.status import Status
+from livemig.strategies.strategy import Strategy
+from livemig.strategies.table import STRATEGIES
+
+
+class Destination(Side):
+    """``owner`` is ``source`` until ``switchover`` has come."""
+
+    def __init__(self, machine: Machine, host: Host, wire: Wire, settings: Settings, emit: Emit) -> None:
+        super().__init__(machine, host, wire, settings, emit)
+        self.resumed_ns: int | None = None
+        self.strategy: Strategy | None = None
+        self._sections: list[snapshot.Section] = []
+
+    def receive(self, now: int, frame: Frame) -> None:
+        """A frame has arrived (but for page content, which goes to RAM on the way).
+
+        Raises:
+            ProtocolError: refused; the peer has been told, :meth:`fail` is to be called.
+        """
+        steps = {
+            "hello": self._hello,
+            "pass_end": self._pass_end,
+            "snapshot": self._snapshot,
+            "switchover": self._switchover,
+            "cancel": self._cancel,
+        }
+        try:
+            if frame.type not in steps:
+                raise ProtocolError(frame.type, "type", "not for a destination")
+            steps[frame.type](now, frame)
+        except ProtocolError as error:
+            self._send(now, "refuse", {"reason": str(error)[:1000]})
+            raise
+
+    def tick(self, now: int) -> None:
+        """``due`` has come: the guest goes on here."""
+        self.due = None
+        machine, strategy = self.machine, self.strategy
+        assert strategy is not None
+        fresh = machine.time_state(now)
+        saved = self._sections[0].fields["saved"]
+        machine.load_time(strategy.restore(fresh, saved, self.host.at(now)))
+        for cpu, section in zip(machine.cpus, self._sections[1:], strict=False):
+            cpu.load_registers(section.fields)
+        memory = self._sections[-1].fields
+        machine.load_workload(memory["writes"], memory["run_ns"])
+        after = machine.time_state(now)
+        self._emit(
+            now, "state_restored", strategy=strategy.name, tb_before=fresh.tb(), tb_after=after.tb(),
+            clock_ns=after.clock_ns, decr_before=[fresh.decr(i) for i in fresh.cpus],
+            decr_after=[after.decr(i) for i in after.cpus], saved=saved,
+        )  # fmt: skip
+        machine.resume(now)
+        self.resumed_ns = now
+        self._emit(now, "machine_resumed", **machine.facts(now), ram_digest=memory["digest"])
+        for cpu in machine.cpus:
+            cpu.note_restored()
+        self._enter(now, Status.COMPLETED)
+        self._send(now, "resumed")
+
+    def fail(self, now: int, reason: str) -> None:
+        """The link ended, or what came was refused. After ``switchover`` the guest is ours and goes on."""
+        if not self.over and self.status is not Status.NONE and self.owner == "source":
+            self.due = None
+            self._enter(now, Status.FAILED, reason)
+
+    # -- one a frame ------------------------------------------------------------------------------------------------
+
+    def _hello(self, now: int, frame: Frame) -> None:
+        if self.status is not Status.NONE:
+            raise ProtocolError("hello", "type", f"not expected in status {self.status}")
+        self._enter(now, Status.SETUP)
+        fields = frame.fields
+        if fields["version"] != PROTOCOL_VERSION:
+            raise ProtocolError("hello", "version", f"{fields['version']}, but this side speaks {PROTOCOL_VERSION}")
+        ours = self.machine.spec.as_fields()
+        for key, value in ours.items():
+            if fields["machine"].get(key) != value:
+                raise ProtocolError("hello", f"machine.{key}", f"{fields['machine'].get(key)}, but here it is {value}")
+        if fields["strategy"] not in STRATEGIES:
+            raise ProtocolError("hello", "strategy", f"{fields['strategy']!r} is not known here")
+        self.strategy = STRATEGIES[fields["strategy"]]
+        self._enter(now, Status.ACTIVE)
+        self._send(now, "welcome", {"version": PROTOCOL_VERSION})
+
+    def _pass_end(self, now: int, frame: Frame) -> None:
+        self._need(frame, Status.ACTIVE)
+
+    def _snapshot(self, now: int, frame: Frame) -> None:
+        self._need(frame, Status.ACTIVE)
+        assert self.strategy is not None
+        sections, skipped = snapshot.unpack(frame.payload, self.machine.spec.cpus)
+        timebase = sections[0].fields
+        if timebase["strategy"] != self.strategy.name:
+            raise ProtocolError("snapshot", "timebase.strategy", f"{timebase['strategy']!r} was not announced")
+        self.strategy.check(timebase["saved"], self.machine.spec.cpus)
+        digest = self.machine.ram.digest()
+        if sections[-1].fields["digest"] != digest:
+            raise ProtocolError("snapshot", "memory.digest", "the RAM that arrived is not the RAM that was sent")
+        self._sections = sections
+        self._enter(now, Status.DEVICE, f"skipped: {', '.join(skipped)}" if skipped else "")
+        self._send(now, "loaded", {"ram_digest": digest})
+
+    def _switchover(self, now: int, frame: Frame) -> None:
+        self._need(frame, Status.DEVICE)
+        self.owner = "destination"
+        self.due = max(now, frame.fields["resume_ns"])
+
+    def _cancel(self, now: int, frame: Frame) -> None:
+        if self.owner == "source":
+            self._enter(now, Status.CANCELLING, frame.fields["reason"])
+            self._enter(now, Status.CANCELLED, frame.fields["reason"])
+
+    def _need(self, frame: Frame, status: Status) -> None:
+        if self.status is not status:
+            raise ProtocolError(frame.type, "type", f"not expected in status {self.status}")

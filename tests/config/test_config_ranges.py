@@ -1,0 +1,208 @@
+"""Every key takes exactly its range, and any configuration survives being written."""
+
+import json
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livemig.config.keys import leaves, tables
+from livemig.config.load import load, validated
+from livemig.config.model import Config
+from livemig.config.write import toml_text
+from livemig.errors import ConfigError
+
+US, MS, S, H = 10**3, 10**6, 10**9, 3600 * 10**9
+INT64_MAX = 9_223_372_036_854_775_807
+
+# key: base unit, lowest, highest
+RANGES = {
+    "run.seed": ("", 0, INT64_MAX),
+    "run.duration": ("ns", MS, H),
+    "machine.cpus": ("", 1, 64),
+    "machine.timebase_hz": ("Hz", 1, 10**9),
+    "machine.decrementer_bits": ("", 32, 56),
+    "guest.handler_time": ("ns", 0, S),
+    "guest.arm_delay": ("ns", 0, S),
+    "guest.masked_every": ("ns", 0, H),
+    "guest.masked_for": ("ns", 0, H),
+    "guest.darwin.min": ("ns", US, H),
+    "guest.darwin.max": ("ns", US, H),
+    "guest.linux.tick": ("ns", US, H),
+    "guest.linux.idle_per_mille": ("", 0, 1000),
+    "guest.linux.decrementer_max": ("", 1, INT64_MAX),
+    "guest.periodic.period": ("ns", US, H),
+    "guest.memory.dirty_rate": ("B/s", 0, 64 * 2**30),
+    "guest.memory.working_set_percent": ("", 1, 100),
+    "guest.memory.hot_percent": ("", 1, 100),
+    "guest.memory.hot_share_percent": ("", 0, 100),
+    "guest.memory.filled_percent": ("", 0, 100),
+    "migration.start": ("ns", 0, H),
+    "migration.downtime": ("ns", 0, H),
+    "migration.downtime_limit": ("ns", 0, 2000 * S),
+    "migration.max_passes": ("", 1, 1000),
+    "migration.connect_timeout": ("ns", MS, H),
+    "link.bandwidth": ("bit/s", 1, 10**12),
+    "link.latency": ("ns", US, 60 * S),
+    "link.jitter": ("ns", 0, 60 * S),
+    "host.clock_skew": ("ns", -(10**6) * H, 10**6 * H),
+    "host.source.tick_hz": ("Hz", 1, 10**10),
+    "host.source.tick_origin": ("", 0, INT64_MAX),
+    "host.source.clock_origin": ("ns", -(10**6) * H, 10**6 * H),
+    "host.destination.tick_hz": ("Hz", 1, 10**10),
+    "host.destination.tick_origin": ("", 0, INT64_MAX),
+    "host.destination.clock_origin": ("ns", -(10**6) * H, 10**6 * H),
+    "checks.late_tolerance": ("ns", 0, H),
+    "checks.lost_after": ("ns", US, H),
+}
+CHOICES = {
+    "run.clock": ("virtual", "wall"),
+    "machine.model": ("g3beige", "mac99", "pseries"),
+    "machine.trigger": ("edge", "level"),
+    "machine.small_values": ("wait", "immediate"),
+    "machine.underflow_at": ("zero", "minus-one"),
+    "guest.kind": ("darwin", "linux", "periodic", "trace"),
+    "guest.darwin.distribution": ("uniform", "skewed"),
+    "guest.periodic.rearm": ("drift-free", "fixed"),
+    "guest.trace.repeat": (True, False),
+    "guest.memory.locality": ("uniform", "hot", "sequential"),
+    "migration.strategy": ("none", "absolute", "tb-offset"),
+    "migration.time_policy": ("advance", "freeze"),
+    "migration.transport": ("unix", "tcp"),
+    "checks.twin": (True, False),
+}
+OTHERS = {"run.rate", "machine.ram", "guest.trace.file"}
+
+# In a configuration the left one must stay below the right one.
+ORDERED = (
+    ("migration.start", "run.duration"),
+    ("guest.arm_delay", "guest.handler_time"),
+    ("guest.masked_for", "guest.masked_every"),
+    ("guest.darwin.min", "guest.darwin.max"),
+)
+
+
+def written(key, number):
+    unit = RANGES[key][0]
+    return f"{number}{unit}" if unit else number
+
+
+def nested(values):
+    """Dotted keys as tables in tables."""
+    top = {}
+    for key, value in values.items():
+        *parents, name = key.split(".")
+        table = top
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        table[name] = value
+    return top
+
+
+def problem(values):
+    """What is wrong with ``values``, or None."""
+    try:
+        validated(nested(values), "test.toml")
+    except ConfigError as error:
+        return error
+    return None
+
+
+def in_range(key, value):
+    error = problem({key: value})
+    return error is None or error.key != key or "out of range" not in error.problem
+
+
+def test_every_key_is_covered_here():
+    known = {f"{table}.{key}" for table, model in tables(Config) for key in leaves(model)}
+    assert known == RANGES.keys() | CHOICES.keys() | OTHERS
+
+
+@pytest.mark.parametrize("key", RANGES)
+def test_both_ends_of_a_range_are_in_it_and_the_values_beyond_are_not(key):
+    _, low, high = RANGES[key]
+    assert in_range(key, written(key, low))
+    assert in_range(key, written(key, high))
+    assert not in_range(key, written(key, low - 1))
+    assert not in_range(key, written(key, high + 1))
+
+
+@pytest.mark.parametrize("key", RANGES)
+@pytest.mark.parametrize("value", [1.5, True, "many", [1], {"a": 1}])
+def test_a_value_of_another_type_is_refused(key, value):
+    error = problem({key: value})
+    assert error is not None
+    assert error.key == key
+    assert error.allowed
+
+
+@pytest.mark.parametrize("key", CHOICES)
+def test_a_choice_takes_its_names_only_and_the_error_lists_them(key):
+    for choice in CHOICES[key]:
+        error = problem({key: choice, "guest.trace.file": "/log"})
+        assert error is None
+    error = problem({key: "nonesuch"})
+    assert error.key == key
+    assert error.allowed == ", ".join(str(choice).lower() for choice in CHOICES[key])
+
+
+@pytest.mark.parametrize(
+    ("ram", "wrong"),
+    [("1MiB", None), ("64GiB", None), ("1020KiB", "out of range"), ("65GiB", "out of range"),
+     ("1025KiB", "not a multiple of 4KiB"), ("1028KiB", None)],
+)  # fmt: skip
+def test_ram_is_whole_pages(ram, wrong):
+    error = problem({"machine.ram": ram})
+    assert (error is None) if wrong is None else (wrong in error.problem)
+
+
+@pytest.mark.parametrize(
+    ("rate", "fraction"),
+    [(1, Fraction(1)), (0.001, Fraction(1, 1000)), (0.1, Fraction(1, 10)), (1000, Fraction(1000))],
+)
+def test_the_rate_is_an_exact_fraction(rate, fraction):
+    assert validated({"run": {"rate": rate}}, "").run.rate == fraction
+
+
+@pytest.mark.parametrize("rate", [0, -1, 0.0009, 1000.001, 0.0015, float("nan"), float("inf"), True, "1"])
+def test_a_rate_out_of_range_or_too_fine_is_refused(rate):
+    assert problem({"run.rate": rate}).key == "run.rate"
+
+
+def names():
+    letters = st.characters(exclude_characters="/\0", exclude_categories=["Cs"])
+    return st.text(letters, min_size=1).filter(lambda name: name not in (".", ".."))
+
+
+PAIRED = {key for pair in ORDERED for key in pair} | {
+    "guest.linux.decrementer_max", "machine.decrementer_bits", "guest.kind", "guest.trace.file",
+}  # fmt: skip
+
+
+@st.composite
+def configurations(draw):
+    """Consistent ones: whatever may be at odds is given, of the rest any part is left to defaults."""
+    numbers = {key: draw(st.integers(low, high)) for key, (_, low, high) in RANGES.items()}
+    for low, high in ORDERED:
+        numbers[low], numbers[high] = sorted((numbers[low], numbers[high]))
+    numbers["migration.start"] = min(numbers["migration.start"], numbers["run.duration"] - 1)
+    numbers["guest.masked_for"] = max(0, min(numbers["guest.masked_for"], numbers["guest.masked_every"] - 1))
+    most = 2 ** (numbers["machine.decrementer_bits"] - 1) - 1
+    numbers["guest.linux.decrementer_max"] = min(numbers["guest.linux.decrementer_max"], most)
+    values = {key: written(key, number) for key, number in numbers.items()}
+    values |= {key: draw(st.sampled_from(choices)) for key, choices in CHOICES.items()}
+    values["run.rate"] = draw(st.integers(1, 10**6)) / 1000
+    values["machine.ram"] = f"{4 * draw(st.integers(2**8, 2**24))}KiB"
+    values["guest.trace.file"] = "/logs/" + draw(names())
+    left_out = draw(st.sets(st.sampled_from(sorted(values.keys() - PAIRED))))
+    return {key: value for key, value in values.items() if key not in left_out}
+
+
+@given(values=configurations())
+def test_what_is_written_loads_to_an_equal_configuration(values, tmp_path_factory):
+    config = validated(nested(values), "")
+    file = tmp_path_factory.getbasetemp() / "written.toml"
+    file.write_text(toml_text(config), encoding="utf-8")
+    assert load(file) == config
+    assert validated(json.loads(json.dumps(config.as_toml_values())), "") == config

@@ -1,0 +1,88 @@
+"""A pair without a socket, a process, a thread or trio: the pure machines, stepped by hand in one loop.
+
+It is the third form of the same run (beside two tasks over an in-memory channel and two processes over a socket),
+and must write the same bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from livemig.config.model import Config
+from livemig.emulator import build
+from livemig.events.log import EventLog
+from livemig.events.schema import DESTINATION, SOURCE
+from livemig.machine.ram import PAGE
+from livemig.migration.destination import Destination
+from livemig.migration.source import Source
+from livemig.migration.status import Status
+from livemig.strategies.table import STRATEGIES
+
+SECOND = 1_000_000_000
+
+
+class _Half:
+    def __init__(self, config: Config, name: str, directory: Path) -> None:
+        self.log = EventLog(directory / f"{name}.jsonl", name)
+        self.machine = build.machine(config, name)
+        parts = (build.host(config, name), build.link(config, name), build.settings(config), self.log.event)
+        if name == SOURCE:
+            self.side = Source(self.machine, STRATEGIES[config.migration.strategy], *parts)
+        else:
+            self.side = Destination(self.machine, *parts)
+        self.now = 0
+        self.ended = False
+
+    def go(self, t_ns: int) -> None:
+        """Live to ``t_ns``, with a barrier at least every second as the log demands."""
+        while self.now < t_ns:
+            self.now = min(self.now + SECOND, t_ns)
+            self.machine.run_to(self.now)
+            tables = self.machine.drain(self.now)
+            if tables:
+                self.log.block(tables)
+
+    def end(self, reason: str) -> None:
+        self.log.event(self.now, "run_ended", reason=reason)
+        self.log.close()
+        self.ended = True
+
+
+def run_pure(config: Config, directory: Path) -> tuple[Source, Destination]:
+    """Run a migration that completes; the logs are in ``directory``."""
+    source, destination = (_Half(config, name, directory) for name in (SOURCE, DESTINATION))
+    source.machine.boot(0)
+    source.log.event(0, "machine_resumed", **source.machine.facts(0), ram_digest=None)
+    source.go(config.migration.start)
+    source.side.start(source.now)
+    while not (source.ended and destination.ended):
+        _deliver(source, destination)
+        _deliver(destination, source)
+        if not source.ended:
+            if source.side.status is Status.COMPLETED:
+                source.end("migrated")
+            elif source.side.due is not None:
+                source.go(source.side.due)
+                source.side.tick(source.now)
+        if destination.side.due is not None:
+            destination.go(destination.side.due)
+            destination.side.tick(destination.now)
+        elif destination.side.resumed_ns is not None and not destination.ended:
+            destination.go(max(config.run.duration, destination.side.resumed_ns))
+            destination.end("duration")
+    return source.side, destination.side
+
+
+def _deliver(sender: _Half, receiver: _Half) -> None:
+    frames, sender.side.outbox = sender.side.outbox, []
+    for frame in frames:
+        if frame.type == "pages":
+            ours, theirs = sender.machine.ram.memory, receiver.machine.ram.memory
+            for first, count in frame.fields["runs"]:
+                where = slice(first * PAGE, (first + count) * PAGE)
+                theirs[where] = ours[where]
+            for first, count in frame.fields["zero"]:
+                theirs[first * PAGE : (first + count) * PAGE] = bytes(count * PAGE)
+        else:
+            receiver.go(frame.arrives_ns)
+            receiver.side.receive(receiver.now, frame)
