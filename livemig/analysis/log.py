@@ -41,12 +41,8 @@ class Log:
             try:
                 event = orjson.loads(line)
                 now = event["t_ns"]
-                if (
-                    type(now) is not int
-                    or now < last
-                    or event["event"] is None
-                    or event["side"] != (side or event["side"])
-                ):
+                named = type(event["event"]) is str and side in (None, event["side"])
+                if not named or type(now) is not int or now < last:
                     raise InputError(self.path, _problem(event, side, last), number)
             except orjson.JSONDecodeError as error:
                 if not line.endswith(b"\n"):
@@ -59,7 +55,7 @@ class Log:
 
 
 def _problem(event: Event, side: str | None, last: int) -> str:
-    if type(event["t_ns"]) is not int or event["event"] is None:
+    if type(event["t_ns"]) is not int or type(event["event"]) is not str:
         return "no event: t_ns must be an integer, event a name"
     if side is not None and event["side"] != side:
         return f"side {event['side']!r} in the log of the {side}"

@@ -10,7 +10,7 @@ import orjson
 import structlog
 
 from livemig.errors import OutputError
-from livemig.events.lines import Lines, render
+from livemig.events.lines import Lines, pieces
 from livemig.events.schema import EVENTS
 
 _BUFFER = 1 << 18
@@ -67,9 +67,9 @@ class EventLog:
             raise OutputError(str(self.path), error.strerror or str(error)) from error
 
     def block(self, tables: Sequence[Lines]) -> None:
-        """Write what CPUs did between two barriers: one write, the same bytes as :meth:`event` would give."""
+        """Write what CPUs did between two barriers: the same bytes as :meth:`event` would give."""
         try:
-            self._file.write(render(tables))
+            self._file.writelines(pieces(tables))
         except OSError as error:
             raise OutputError(str(self.path), error.strerror or str(error)) from error
 

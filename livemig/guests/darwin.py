@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from livemig.guests.draws import draws
+from livemig.guests.draws import Stream
 from livemig.guests.guest import TickGuest
 from livemig.timers.ticks import NEVER
-
-_BATCH = 1024
 
 
 class Darwin(TickGuest):
@@ -24,27 +23,20 @@ class Darwin(TickGuest):
         self, seed: int, low: int, high: int, skewed: bool, arm_ticks: int, handler_ticks: int, boot_ticks: int
     ) -> None:
         super().__init__(arm_ticks, handler_ticks, boot_ticks)
-        self._seed, self._low, self._high, self._skewed = seed, low, high, skewed
-        self._drawn = 0
-        self._ahead: list[int] = []  # drawn in one go, the next one last
+        self._low, self._high, self._skewed = low, high, skewed
+        self._values = Stream(seed, self._spread)
 
     def step(self, tb: int, decr: int) -> tuple[int, int]:
-        if not self._ahead:
-            self._draw_ahead()
-        return self._ahead.pop(), NEVER
+        return self._values.take(), NEVER
 
-    def _draw_ahead(self) -> None:
-        raw = draws(self._seed, self._drawn, _BATCH)
-        self._drawn += _BATCH
-        share = raw >> np.uint64(32)
+    def _spread(self, drawn: NDArray[np.uint64]) -> NDArray[np.int64]:
+        share = drawn >> np.uint64(32)
         if self._skewed:
-            share = share * (raw & np.uint64(0xFFFFFFFF)) >> np.uint64(32)
-        values = self._low + (share * np.uint64(self._high - self._low + 1) >> np.uint64(32)).astype(np.int64)
-        self._ahead = values.tolist()
-        self._ahead.reverse()
+            share = share * (drawn & np.uint64(0xFFFFFFFF)) >> np.uint64(32)
+        return self._low + (share * np.uint64(self._high - self._low + 1) >> np.uint64(32)).astype(np.int64)
 
     def save(self) -> dict[str, Any]:
-        return {"drawn": self._drawn - len(self._ahead)}
+        return {"drawn": self._values.position}
 
     def load(self, state: dict[str, Any]) -> None:
-        self._drawn, self._ahead = state["drawn"], []
+        self._values.position = state["drawn"]

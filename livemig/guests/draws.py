@@ -6,6 +6,8 @@ randomness crosses with it, and a stretch of draws is one vector operation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,3 +30,33 @@ def draws(seed: int, first: int, count: int) -> NDArray[np.uint64]:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
+
+
+class Stream:
+    """Draw after draw of ``seed``, made by the batch, each given the form that ``shape`` gives a batch.
+
+    ``position``: how many were taken. It may be set; that is all there is to a stream's state.
+    """
+
+    _BATCH = 1024
+
+    def __init__(self, seed: int, shape: Callable[[NDArray[np.uint64]], NDArray[np.int64]]) -> None:
+        self._seed, self._shape = seed, shape
+        self._made = 0
+        self._ahead: list[int] = []  # the next one last
+
+    @property
+    def position(self) -> int:
+        return self._made - len(self._ahead)
+
+    @position.setter
+    def position(self, taken: int) -> None:
+        self._made, self._ahead = taken, []
+
+    def take(self) -> int:
+        """The next one."""
+        if not self._ahead:
+            self._ahead = self._shape(draws(self._seed, self._made, self._BATCH)).tolist()
+            self._ahead.reverse()
+            self._made += self._BATCH
+        return self._ahead.pop()

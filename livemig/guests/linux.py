@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from livemig.guests.draws import draw
+import numpy as np
+from numpy.typing import NDArray
+
+from livemig.guests.draws import Stream
 from livemig.guests.guest import TickGuest
 from livemig.timers.ticks import NEVER
 
@@ -33,23 +36,28 @@ class Linux(TickGuest):
     ) -> None:
         super().__init__(max(handler_ticks, arm_ticks), handler_ticks, boot_ticks)
         self.entry = (arm_ticks, longest)
-        self._seed, self._tick, self._idle, self._longest = seed, tick, idle_per_mille, longest
+        self._tick, self._longest = tick, longest
         self._next_tb = 0
-        self._drawn = 0
+        self._idle_ticks = Stream(seed, lambda drawn: _idle_ticks(drawn, idle_per_mille))
 
     def step(self, tb: int, decr: int) -> tuple[int, int]:
         if tb < self._next_tb:
             return min(self._next_tb - tb, self._longest), NEVER
         self._next_tb = (tb // self._tick + 1) * self._tick  # ticks gone by are not made up: it catches up
-        drawn = draw(self._seed, self._drawn)
-        self._drawn += 1
-        if drawn % 1000 >= self._idle:
+        idle = self._idle_ticks.take()
+        if idle < 0:
             return min(self._next_tb - tb, self._longest), NEVER
-        self._next_tb += self._tick * (drawn // 1000 % _LONGEST_IDLE)
+        self._next_tb += self._tick * idle
         return self._longest, self._next_tb - tb
 
     def save(self) -> dict[str, Any]:
-        return {"next_tb": self._next_tb, "drawn": self._drawn}
+        return {"next_tb": self._next_tb, "drawn": self._idle_ticks.position}
 
     def load(self, state: dict[str, Any]) -> None:
-        self._next_tb, self._drawn = state["next_tb"], state["drawn"]
+        self._next_tb, self._idle_ticks.position = state["next_tb"], state["drawn"]
+
+
+def _idle_ticks(drawn: NDArray[np.uint64], per_mille: int) -> NDArray[np.int64]:
+    """How many ticks the CPU sleeps over, or -1 where it does not go idle."""
+    ticks = (drawn // np.uint64(1000) % np.uint64(_LONGEST_IDLE)).astype(np.int64)
+    return np.where(drawn % np.uint64(1000) < np.uint64(per_mille), ticks, -1)

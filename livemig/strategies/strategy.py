@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from livemig.errors import ProtocolError
 from livemig.machine.cpu import DecrementerState
@@ -15,9 +15,18 @@ from livemig.timers.timebase import Timebase
 Saved = dict[str, Any]
 """What travels: plain integers and lists with one entry a CPU, so that it packs and logs as it is."""
 
-Fields = Mapping[str, type]
-INT = int
-PER_CPU = list
+
+class Number(NamedTuple):
+    """What a saved number may be: one, or a list with one a CPU; ``bits``, signed, or 64 unsigned."""
+
+    per_cpu: bool = False
+    bits: int = 62
+
+
+INT, PER_CPU = Number(), Number(per_cpu=True)
+TB, PER_CPU_TB = Number(bits=64), Number(per_cpu=True, bits=64)
+
+Fields = Mapping[str, Number]
 
 
 class Strategy(ABC):
@@ -25,7 +34,7 @@ class Strategy(ABC):
 
     name: ClassVar[str]
     fields: ClassVar[Fields]
-    """What :meth:`save` gives: ``INT``, or ``PER_CPU`` integers."""
+    """What :meth:`save` gives: by name."""
 
     @abstractmethod
     def save(self, time: TimeState, host: HostView) -> Saved:
@@ -43,12 +52,13 @@ class Strategy(ABC):
         """
         if not isinstance(saved, dict) or set(saved) != set(self.fields):
             raise ProtocolError("snapshot", "timebase.saved", f"is not {sorted(self.fields)}, as {self.name} has it")
-        for name, kind in self.fields.items():
-            numbers = saved[name] if kind is PER_CPU else [saved[name]]
-            if not isinstance(numbers, list) or (kind is PER_CPU and len(numbers) != cpus):
+        for name, number in self.fields.items():
+            values = saved[name] if number.per_cpu else [saved[name]]
+            if not isinstance(values, list) or (number.per_cpu and len(values) != cpus):
                 raise ProtocolError("snapshot", f"timebase.saved.{name}", f"is not a list of {cpus} numbers")
-            if not all(type(number) is int for number in numbers):
-                raise ProtocolError("snapshot", f"timebase.saved.{name}", "is not made of whole numbers")
+            low, high = (0, 1 << 64) if number.bits == 64 else (-(1 << number.bits), 1 << number.bits)
+            if not all(type(value) is int and low <= value < high for value in values):
+                raise ProtocolError("snapshot", f"timebase.saved.{name}", f"is not of numbers from {low} to {high - 1}")
         return saved
 
 
@@ -86,7 +96,7 @@ def save_timebase(time: TimeState, host: HostView) -> Saved:
     }
 
 
-TIMEBASE_FIELDS: Fields = {"tb_value": INT, "tb_clock_ns": INT, "clock_ns": INT, "time_of_day_ns": INT}
+TIMEBASE_FIELDS: Fields = {"tb_value": TB, "tb_clock_ns": INT, "clock_ns": INT, "time_of_day_ns": INT}
 
 
 def saved_timebase(saved: Saved, hz: int) -> Timebase:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from livemig.machine.time_state import HostView, TimeState
 from livemig.strategies.strategy import (
     INTERRUPT_FIELDS,
-    PER_CPU,
+    PER_CPU_TB,
     TIMEBASE_FIELDS,
     Fields,
     Saved,
@@ -32,7 +32,7 @@ class TbOffset(Strategy):
     """
 
     name = "tb-offset"
-    fields: ClassVar[Fields] = {**TIMEBASE_FIELDS, "decr_tb": PER_CPU, **INTERRUPT_FIELDS}
+    fields: ClassVar[Fields] = {**TIMEBASE_FIELDS, "decr_tb": PER_CPU_TB, **INTERRUPT_FIELDS}
 
     def save(self, time: TimeState, host: HostView) -> Saved:
         zero_at = [time.timebase.value + state.decrementer.expiry & MASK64 for state in time.decrementers]
