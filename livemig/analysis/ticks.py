@@ -27,9 +27,8 @@ def error_ticks(moved: int, ns: int, hz: int) -> int:
 
 
 def to_ns(ticks: int, hz: int) -> int:
-    """Nanoseconds of ``ticks``, rounded towards zero."""
-    ns = abs(ticks) * NS_PER_S // hz
-    return ns if ticks >= 0 else -ns
+    """Nanoseconds of ``ticks``, rounded to the nearest."""
+    return (2 * ticks * NS_PER_S + hz) // (2 * hz)
 
 
 def to_ticks(ns: int, hz: int) -> int:

@@ -70,7 +70,7 @@ class Twin(Observer):
             if theirs["event"] == "interrupt":
                 cpu = theirs["cpu"]
                 self.delivered[cpu] += 1
-                inside[cpu] += any(stop < now <= resume for stop, resume in pauses)
+                inside[cpu] += any(stop <= now <= resume for stop, resume in pauses)
                 last[cpu] += now > end_ns - stood_still
             self._next = next(self._twin, None)
         self.excused = inside | last

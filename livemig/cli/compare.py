@@ -9,11 +9,13 @@ from livemig.cli.options import add_config, add_output, read_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
     add_config(parser)
     add_output(parser, "where the run directories go, one a strategy")
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run it."""
     from livemig.analysis.text import compare_table
     from livemig.launch.scenario import run_all_strategies
 

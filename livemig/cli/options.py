@@ -21,7 +21,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def add_output(parser: argparse.ArgumentParser, what: str) -> None:
     """``--out``, ``--json``."""
-    parser.add_argument("--out", type=Path, metavar="DIR", help=f"{what}; made if it is not there, else it must be empty")
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"{what}; if it is there it must be empty")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on standard output")
 
 

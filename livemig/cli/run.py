@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from livemig.cli.options import add_config, add_output, read_config
 from livemig.cli.progress import print_progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
     add_config(parser)
     add_output(parser, "the run directory")
     parser.add_argument(
@@ -18,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from livemig.analysis.judge import exit_code
+    """Run it."""
+    from livemig.analysis.result import exit_code
     from livemig.analysis.text import verdict_text
     from livemig.launch.scenario import run_again, run_scenario
 
@@ -31,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(verdict_text(result, colour=sys.stdout.isatty()))
     if args.check_determinism:
-        difference = run_again(config, args.config, result.run_dir)
+        difference = run_again(config, Path(result.run_dir))
         print(f"determinism: {difference or 'both logs are byte-identical'}", file=sys.stderr)
         if difference:
             return 1

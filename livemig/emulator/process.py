@@ -1,4 +1,4 @@
-"""A side as a process of its own: what ``livemig source`` and ``livemig destination`` run, and ``livemig run`` forks."""
+"""A side as a process: what ``livemig source`` and ``livemig destination`` run, and ``livemig run`` forks."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 
-from livemig.analysis.judge import Result, judge
+from livemig.analysis.judge import judge
+from livemig.analysis.result import Result
 from livemig.config.model import Config
 from livemig.emulator.twin import run_twin
 from livemig.launch import run_directory
@@ -40,7 +41,7 @@ def run_scenario(
     return result
 
 
-def run_again(config: Config, config_file: str, directory: Path) -> str:
+def run_again(config: Config, directory: Path) -> str:
     """Run what is in ``directory`` once more and compare the logs; gives the first difference, or nothing."""
     with tempfile.TemporaryDirectory(prefix="livemig-again-") as again:
         run_pair(config, Path(again))

@@ -151,8 +151,6 @@ def test_pending_preserved() -> None:
 def test_one_owner() -> None:
     assert said("one_owner", *ALIVE, *CROSSES, arm(160, 9, side=D)) == "valid"
     assert said("one_owner", *CROSSES, arm(55, 9, side="source")) == "invalid"
-    verdict = check("one_owner", *CROSSES, irq(149, side=D), ended(999, D))
-    assert verdict.word == "unknown", "events of a log are in the order of its lines"
     early = check("one_owner", stop(50), irq(149, side=D), resume(150))
     assert (early.word, places(early)) == ("invalid", ["destination.jsonl:1"])
     assert "1 time on a side that did not run it, first the destination" in early.reason
@@ -252,15 +250,15 @@ def as_twin(*events: Any, **manifest: Any) -> Verdict:
 
 def test_as_twin() -> None:
     before = [BOOT, *periodic(10, 100)]
-    cross = [stop(101), resume(201)]
+    cross = [stop(100), resume(200)]
     on_the_grid = as_twin(*before, *cross, *periodic(210, 300, D), ended(300, D))
     assert on_the_grid.word == "valid"
-    # The twin has 10 inside the blackout (110 … 200); 10 and one more are excused.
+    # The twin has 11 inside the blackout (100 … 200); these and one more are excused.
     assert as_twin(*before, *cross, *periodic(220, 300, D), ended(300, D)).word == "valid"
     too_few = as_twin(*before, *cross, *periodic(230, 300, D), ended(300, D))
     assert (too_few.word, too_few.reason) == (
         "invalid",
-        "cpu 0 misses 12 interrupts of its twin; the blackout explains 11",
+        "cpu 0 misses 13 interrupts of its twin; the blackout explains 12",
     )
     assert "as_twin" not in judged(*before).checks
     assert said("as_twin", *before, twin=[BOOT]) == "invalid"
@@ -270,8 +268,8 @@ def test_as_twin() -> None:
 @pytest.mark.parametrize(
     ("change", "lines"),
     [
-        (lambda events: events[:-1] + [events[-1] | {"value": 11}], ["source.jsonl:19", "twin.jsonl:19"]),
-        (lambda events: [*events, irq(100)], ["source.jsonl:20", "twin.jsonl:20"]),
+        (lambda events: [*events[:-1], events[-1] | {"value": 11}], ["source.jsonl:19", "twin.jsonl:19"]),
+        (lambda events: [*events, irq(95)], ["source.jsonl:20", "twin.jsonl:20"]),
         (lambda events: events[:-2], ["twin.jsonl:18"]),
     ],
     ids=["another value", "one too many", "one too few"],
@@ -292,7 +290,7 @@ def test_as_twin_counts_only_where_the_clock_is_the_walls() -> None:
 
 
 def test_a_guest_that_goes_its_way_later_misses_what_its_twin_had_in_the_end() -> None:
-    """Relative re-arms, two a period at the end of the script: few of the twin's lie inside the blackout."""
+    """Few of the twin's lie inside the blackout, many in its last stretch, which the guest does not reach."""
     twin = [BOOT, irq(10), arm(10, 190), irq(200), arm(200, 10), *periodic(210, 300), ended(300)]
     run = [BOOT, irq(10), arm(10, 190), stop(100), resume(150), irq(250, side=D), arm(250, 10, side=D)]
     run += [*periodic(260, 300, D), ended(300, D)]

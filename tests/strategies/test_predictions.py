@@ -43,9 +43,9 @@ def host(time_of_day_ns: int) -> HostView:
 
 def crossed(name: str, before: TimeState, blackout_ns: int, skew_ns: int = 0) -> TimeState:
     strategy = STRATEGIES[name]
-    saved = strategy.save(before, host(5 * 10**18))
+    saved = strategy.save(before, host(2 * 10**18))
     assert strategy.check(saved, len(before.decrementers)) is saved
-    return strategy.restore(fresh(before), saved, host(5 * 10**18 + blackout_ns + skew_ns))
+    return strategy.restore(fresh(before), saved, host(2 * 10**18 + blackout_ns + skew_ns))
 
 
 def test_by_hand_half_a_second_at_16_6_mhz() -> None:

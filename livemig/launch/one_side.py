@@ -1,0 +1,85 @@
+"""One side alone: what ``livemig source`` and ``livemig destination`` do, in two terminals or on two hosts.
+
+Both may be given the same run directory: each writes its own log, and whoever has the guest at the end completes the
+manifest. Sides in different directories are judged together once the other log has been copied in.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from livemig.config.model import Config
+from livemig.emulator.process import Control, Outcome, run_destination, run_source
+from livemig.errors import OutputError, UsageError
+from livemig.events.schema import DESTINATION
+from livemig.launch import run_directory
+from livemig.link.uri import listen
+
+
+def run_side(
+    side: str,
+    config: Config,
+    config_file: str,
+    out: Path | None,
+    uri: str | None,
+    qmp: str | None,
+    insecure: bool,
+    control: Control,
+    announce: Callable[[str], None],
+) -> tuple[Outcome, Path]:
+    """Run ``side`` to its end; gives how it ended, and its run directory.
+
+    Args:
+        uri: where to migrate to, or to listen. qmp: ``unix:PATH`` to serve QMP on, ``,server`` may follow.
+        insecure: plain TCP may leave the machine. announce: told where it listens.
+
+    Raises:
+        LivemigError: it could not start, or not write.
+    """
+    with ExitStack() as stack:
+        listener = None
+        if side == DESTINATION:
+            assert uri is not None
+            listener, bound = listen(uri, insecure=insecure)
+            stack.callback(listener.close)
+            announce(f"listening on {bound}")
+        if qmp is not None:
+            control = Control(_qmp_listener(qmp, stack), control.lifeline, control.notice, control.epoch_ns)
+        directory = _directory(out, side, config_file)
+        log = directory / f"{side}.jsonl"
+        manifest = run_directory.manifest(config, config_file)
+        if not (directory / run_directory.MANIFEST).exists():
+            run_directory.write(directory, manifest)
+        if listener is not None:
+            outcome = run_destination(config, log, listener, control)
+        else:
+            outcome = run_source(config, log, uri, control)
+    if outcome.owner == side and not outcome.interrupted:
+        manifest["migration"] = {"status": outcome.status, "owner": outcome.owner, "reason": outcome.reason}
+        manifest["complete"] = True
+        run_directory.write(directory, manifest)
+    return outcome, directory
+
+
+def _directory(out: Path | None, side: str, config_file: str) -> Path:
+    if out is None:
+        return run_directory.create(None, f"{Path(config_file).stem}-{side}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(str(out), error.strerror or str(error)) from error
+    if (out / f"{side}.jsonl").exists():
+        raise OutputError(str(out / f"{side}.jsonl"), "exists; a run needs a directory of its own")
+    return out
+
+
+def _qmp_listener(where: str, stack: ExitStack) -> socket.socket:
+    address, *options = where.split(",")
+    if not address.startswith("unix:") or options not in ([], ["server"], ["server=on"], ["server", "wait=off"]):
+        raise UsageError(f"--qmp {where}: must be unix:PATH, or unix:PATH,server")
+    listener, _ = listen(address)
+    stack.callback(listener.close)
+    return listener
