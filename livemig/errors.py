@@ -120,3 +120,12 @@ class QmpError(LivemigError):
     def __init__(self, error_class: str, desc: str) -> None:
         self.error_class, self.desc = error_class, desc
         super().__init__(desc)
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> LivemigError | None:
+    """The first of ours that a nursery's tasks failed with, if there is one."""
+    for error in group.exceptions:
+        found = first_of(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, LivemigError):
+            return found
+    return None

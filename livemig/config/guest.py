@@ -35,7 +35,7 @@ class Linux(Section):
         default=200,
         ge=0,
         le=1000,
-        description="probability, in thousandths, that a tick sends the CPU idle until a far event",
+        description="probability, in thousandths, that the CPU goes idle and sleeps over up to 63 ticks",
     )
     decrementer_max: int = Field(
         default=0x7FFF_FFFF,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from livemig.migration.side import Side
 
 _LOG_EVERY_NS = 1_000_000_000
 _WALL_LOG_EVERY_NS = 50_000_000
+_FLUSH_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class Emulator:
                 while not self.ended:
                     await self._to_next_barrier()
             if self._channel is not None and self._lost is None:
-                with trio.move_on_after(5):
+                with trio.move_on_after(_FLUSH_S), suppress(PeerLost):  # it may have all it needs, and be gone
                     await self._channel.flush()
             self._nursery.cancel_scope.cancel()
         for order in self._take_orders():

@@ -1,8 +1,8 @@
 """Linux, tickless: ``arch/powerpc/kernel/time.c`` ``timer_interrupt``.
 
 The handler first writes the largest value, so that a level decrementer is quiet while it works, then looks whether
-its next event has come, and writes the ticks to the next one. An idle CPU has none: it writes the largest value and
-is woken by something else.
+its next event has come, and writes the ticks to the next one. An idle CPU skips the ticks it does not need: its next
+event is far, and where that is further than the largest value, it is woken on the way and writes what is left.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from livemig.guests.guest import TickGuest
 from livemig.timers.ticks import NEVER
 
 _LONGEST_IDLE = 64
-"""Ticks of the scheduler after which another interrupt has woken an idle CPU, at most."""
+"""Scheduler ticks that an idle CPU sleeps over, at most one less."""
 
 
 class Linux(TickGuest):
-    """Args: ``tick`` between scheduler ticks; ``idle_per_mille``: how often it goes idle after one;
+    """Args: ``tick`` between scheduler ticks; ``idle_per_mille``: how often it goes idle;
     ``longest``: the largest value it writes (0x7fffffff); all times in ticks of the timebase."""
 
     def __init__(
@@ -44,11 +44,8 @@ class Linux(TickGuest):
         if tb < self._next_tb:
             return min(self._next_tb - tb, self._longest), NEVER
         self._next_tb = (tb // self._tick + 1) * self._tick  # ticks gone by are not made up: it catches up
-        idle = self._idle_ticks.take()
-        if idle < 0:
-            return min(self._next_tb - tb, self._longest), NEVER
-        self._next_tb += self._tick * idle
-        return self._longest, self._next_tb - tb
+        self._next_tb += self._tick * self._idle_ticks.take()
+        return min(self._next_tb - tb, self._longest), NEVER
 
     def save(self) -> dict[str, Any]:
         return {"next_tb": self._next_tb, "drawn": self._idle_ticks.position}
@@ -58,6 +55,6 @@ class Linux(TickGuest):
 
 
 def _idle_ticks(drawn: NDArray[np.uint64], per_mille: int) -> NDArray[np.int64]:
-    """How many ticks the CPU sleeps over, or -1 where it does not go idle."""
+    """How many ticks the CPU sleeps over; 0 where it does not go idle."""
     ticks = (drawn // np.uint64(1000) % np.uint64(_LONGEST_IDLE)).astype(np.int64)
-    return np.where(drawn % np.uint64(1000) < np.uint64(per_mille), ticks, -1)
+    return np.where(drawn % np.uint64(1000) < np.uint64(per_mille), ticks, 0)

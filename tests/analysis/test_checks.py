@@ -212,7 +212,7 @@ def test_in_wall_mode_the_blackout_may_be_off_by_the_tolerance() -> None:
 
 
 def test_no_false_watchdog() -> None:
-    dog = {"timer": "watchdog"}
+    dog: dict[str, Any] = {"timer": "watchdog"}
     armed = arm(0, 900, **dog)
     assert "no_false_watchdog" not in judged(*CROSSES).checks
     assert said("no_false_watchdog", armed, *CROSSES, watchdog=True) == "valid"
