@@ -23,9 +23,10 @@ import numpy as np
 import trio
 
 from livemig.link.buffers import Buffers, behind
-from livemig.link.pages import content
+from livemig.link.pages import in_place
 from livemig.link.socket_channel import SocketChannel
 from livemig.machine.ram import PAGE, Pages
+from livemig.migration.fields import Runs, as_runs
 from livemig.migration.frames import MAX_PAGES, Frame
 from livemig.migration.passes import page_runs
 
@@ -44,10 +45,7 @@ class Mover(NamedTuple):
 
 def through_channel(pages: Pages) -> Mover:
     """livemig's own way: frames of pages, then `pass_end`, answered."""
-    frames = [
-        Frame("pages", 0, 0, {"runs": page_runs(pages[i : i + MAX_PAGES]), "zero": []})
-        for i in range(0, len(pages), MAX_PAGES)
-    ]
+    frames = [Frame("pages", 0, 0, {"runs": runs, "zero": []}) for runs in frames_of(pages)]
     last = Frame("pass_end", 0, 0, {"pass": 1, "pages": len(pages)})
 
     async def send(sock: socket.socket, memory: memoryview) -> float:
@@ -87,21 +85,26 @@ def bare_contiguous(size: int) -> Mover:
 
 def bare_iovecs(pages: Pages) -> Mover:
     """Two sockets, the same runs of pages as iovecs on both sides, and no word about which they are."""
-    batches = [page_runs(pages[i : i + MAX_PAGES]) for i in range(0, len(pages), MAX_PAGES)]
+    batches = frames_of(pages)
 
     def send(sock: socket.socket, memory: memoryview) -> None:
         for runs in batches:
-            buffers: Buffers = content(memory, runs)
+            buffers: Buffers = in_place(memory, runs)
             while buffers:
                 buffers = behind(buffers, sock.sendmsg(buffers))
 
     def receive(sock: socket.socket, memory: memoryview) -> None:
         for runs in batches:
-            buffers: Buffers = content(memory, runs)
+            buffers: Buffers = in_place(memory, runs)
             while buffers:
                 buffers = behind(buffers, sock.recvmsg_into(buffers, 0, socket.MSG_WAITALL)[0])
 
     return _acknowledged(send, receive)
+
+
+def frames_of(pages: Pages) -> list[Runs]:
+    """`pages` as runs, a frame's worth each."""
+    return [as_runs(page_runs(pages[i : i + MAX_PAGES])) for i in range(0, len(pages), MAX_PAGES)]
 
 
 def _acknowledged(

@@ -122,10 +122,15 @@ class QmpError(LivemigError):
         super().__init__(desc)
 
 
-def first_of(group: BaseExceptionGroup[BaseException]) -> LivemigError | None:
-    """The first of ours that a nursery's tasks failed with, if there is one."""
-    for error in group.exceptions:
-        found = first_of(error) if isinstance(error, BaseExceptionGroup) else error
-        if isinstance(found, LivemigError):
-            return found
-    return None
+def plain(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What a nursery's tasks failed with, as whoever is outside it wants to see it: Ctrl-C, or the first error of
+    ours, or else ``group`` as it is."""
+    if group.subgroup(KeyboardInterrupt) is not None:
+        return KeyboardInterrupt()
+    ours = group.subgroup(LivemigError)
+    while isinstance(ours, BaseExceptionGroup):
+        first = ours.exceptions[0]
+        if not isinstance(first, BaseExceptionGroup):
+            return first
+        ours = first
+    return group

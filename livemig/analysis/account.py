@@ -266,6 +266,7 @@ class Account(Observer):
 
     def _lose(self, key: Key, tally: Tally, arm: Arm, overdue: int) -> None:
         tally.lost += 1
+        tally.overdue_ns = max(tally.overdue_ns, overdue)
         self._note("lost", key, arm.deadline_ns, overdue, arm.seen)
 
     def _note(self, kind: str, key: Key, due_ns: int | None, by_ns: int, seen: Evidence) -> None:
@@ -284,9 +285,7 @@ class Account(Observer):
                 tally.pending += 1
             if (arm := cell.counting) is None:
                 continue
-            if not self._lose_if_overdue(key, tally, arm, now):
+            if self._lose_if_overdue(key, tally, arm, now):
+                tally.hung += 1
+            else:
                 tally.pending += 1
-            elif arm.due is not None:
-                tally.overdue_ns = max(tally.overdue_ns, now - arm.due)
-            cell.counting = None
-            cell.waiting = None

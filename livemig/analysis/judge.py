@@ -94,6 +94,8 @@ def _migration(case: Case) -> Migration:
     if claim.status is not None and status not in _FINAL:
         status, reason = claim.status, claim.reason  # The source's log breaks off: the launcher saw more.
     owner = crossing.running or (crossing.owner if crossing.crossed else claim.owner)
+    if claim.owner == "none":  # a process that dies with the guest does not log that it did
+        owner, reason = claim.owner, claim.reason
     return Migration(
         status=status or "none",
         owner=owner or "none",

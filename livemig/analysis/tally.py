@@ -10,7 +10,8 @@ class Tally:
     """Counts of arms and deliveries; times in ns.
 
     ``worst_late_ns`` is over delivered arms, beyond the guest's masking. ``overdue_ns`` is the longest that a
-    lost arm had been due when the log ended: a CPU with one waits in vain.
+    lost arm was due, until something else came or the log ended; ``hung`` counts the timers of the latter kind,
+    which wait in vain.
     """
 
     armed: int = 0
@@ -25,6 +26,7 @@ class Tally:
     delivered: int = 0
     worst_late_ns: int = 0
     overdue_ns: int = 0
+    hung: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         both = {name: getattr(self, name) + getattr(other, name) for name in self.__slots__}

@@ -61,7 +61,7 @@ def _worst(result: Result, failed: Mapping[str, Verdict]) -> str:
         return next(iter(failed.values())).reason.split(";")[0] + more
     losers = [cpu for cpu, tally in enumerate(result.cpus) if tally.lost]
     lost = f"{plural(result.interrupts.lost, 'interrupt')} lost ({_cpus(losers)})"
-    hung = [cpu for cpu, tally in enumerate(result.cpus) if tally.overdue_ns]
+    hung = [cpu for cpu, tally in enumerate(result.cpus) if tally.hung]
     if not hung:
         return lost
     when = " after the migration" if result.crossed else ""
@@ -127,7 +127,7 @@ def _end(result: Result) -> str:
 def _lateness(tally: Tally, hz: int) -> tuple[str, str]:
     """The worst, with its ticks; ``>`` where it was not over when the log ended."""
     worst = max(tally.worst_late_ns, tally.overdue_ns)
-    still = ">" if tally.overdue_ns == worst > 0 else ""
+    still = ">" if tally.hung and tally.overdue_ns == worst else ""
     return still + duration(worst), f"{to_ticks(worst, hz):,}"
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 # numpy's linear algebra is not used here; its threads would only cost start-up time, and a fork must have none
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -19,10 +20,17 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (try {self.prog} --help)\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that ``argv`` (``sys.argv[1:]``) asks for; gives the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="livemig", description="A laboratory for timekeeping in live migration.", allow_abbrev=False
     )
     parser.add_argument("--version", action="store_true", help="print livemig's version")

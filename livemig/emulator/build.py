@@ -72,7 +72,8 @@ def host(config: Config, side: str) -> Host:
 def link(config: Config, side: str) -> LinkModel:
     """The link as ``side`` sends on it."""
     seed = config.run.seed * 2 + (side == SOURCE)
-    return LinkModel(config.link.bandwidth, config.link.latency, config.link.jitter, seed)
+    catch_up = 0 if config.run.clock == "virtual" else _CHUNK_NS
+    return LinkModel(config.link.bandwidth, config.link.latency, config.link.jitter, seed, catch_up)
 
 
 def settings(config: Config) -> Settings:

@@ -147,7 +147,7 @@ class Emulator:
         self.log.event(self.clock.now(), "run_ended", reason=self.ended)
         self.log.flush()
 
-    def starts(self) -> int | None:
+    def starts(self, now: int) -> int | None:
         """The next instant, if any, at which this kind of emulator begins something by itself."""
         return None
 
@@ -203,7 +203,7 @@ class Emulator:
             nursery.cancel_scope.cancel()
 
     def _next_due(self) -> int | None:
-        instants = [at for at in (self.side.due, self.starts()) if at is not None]
+        instants = [at for at in (self.side.due, self.starts(self.clock.now())) if at is not None]
         if self._inbox:
             instants.append(self._inbox[0][0])
         if self.machine.running or self.machine.state is RunState.PAUSED:
@@ -223,7 +223,7 @@ class Emulator:
                 self._receive(now, heapq.heappop(self._inbox)[2])
             except ProtocolError as error:
                 self.fail(now, error)
-        starts = self.starts()
+        starts = self.starts(now)
         if starts is not None and starts <= now:
             self.begin(now)
         while self.side.due is not None and self.side.due <= now:

@@ -16,7 +16,7 @@ from livemig.emulator.commands import commands
 from livemig.emulator.destination import DestinationEmulator
 from livemig.emulator.emulator import Emulator, Notice
 from livemig.emulator.source import SourceEmulator
-from livemig.errors import first_of
+from livemig.errors import plain
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.migration.status import Status
@@ -133,10 +133,7 @@ async def _run(
                 await quit_.wait()
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        error = first_of(group)
-        if error is None:
-            raise
-        raise error from group
+        raise plain(group) from group
     finally:
         log.close()
     return Outcome(str(emulator.side.status), emulator.side.reason, emulator.side.owner, interrupted)

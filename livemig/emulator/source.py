@@ -68,8 +68,7 @@ class SourceEmulator(Emulator):
         parse_uri(uri)
         self._uri = uri
 
-    def starts(self) -> int | None:
-        now = self.clock.now()
+    def starts(self, now: int) -> int | None:
         if self._phase is _Phase.CONNECTED:
             return now
         if self._phase is not _Phase.WAITING or (self._uri is None and now >= self._start_ns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import tempfile
 import time
@@ -15,7 +16,7 @@ import trio
 
 from livemig.config.model import Config
 from livemig.emulator.process import run_destination, run_source
-from livemig.errors import LinkError, QmpError
+from livemig.errors import LinkError, PeerLost, QmpError, plain
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.child import Child
 from livemig.link.uri import listen
@@ -24,6 +25,7 @@ from livemig.qmp.client import QmpClient, open_qmp
 Progress = Callable[[str, dict[str, Any]], None]
 """Told of every QMP event: side, event."""
 
+_CONNECT_NS = 10_000_000_000
 _PATIENCE_S = 5
 """How long a side that was told to quit may take."""
 
@@ -36,10 +38,6 @@ class _Side:
     """Its part of the scenario is over, or its process has ended."""
     last: dict[str, Any] = field(default_factory=dict)
     """What its last ``query-migrate`` said."""
-
-    @property
-    def dead(self) -> bool:
-        return self.child.exit_code is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,10 @@ def run_pair(config: Config, directory: Path, progress: Progress = lambda side, 
             sides[name] = _Side(Child(name, qmp, run, epoch_ns), private / name)
             stack.callback(_end, sides[name].child)
         listener.close()
-        return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress)
+        try:
+            return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress)
+        except BaseExceptionGroup as group:
+            raise plain(group) from group
 
 
 def _end(child: Child) -> None:
@@ -100,8 +101,6 @@ async def _supervise(source: _Side, destination: _Side, uri: str, progress: Prog
         nursery.start_soon(_drive, source, progress, uri)
         nursery.start_soon(_drive, destination, progress, None)
         await source.over.wait()
-        if source.dead and not source.last:
-            source.last = {}
         if not destination.over.is_set() and _is_idle(source, destination):
             destination.child.let_go()
         await destination.over.wait()
@@ -110,8 +109,8 @@ async def _supervise(source: _Side, destination: _Side, uri: str, progress: Prog
 
 
 def _is_idle(source: _Side, destination: _Side) -> bool:
-    """The destination has no guest, and none will come."""
-    return source.last.get("x-livemig-owner") == "source" or destination.last.get("status") is None
+    """The destination has no guest, and none will come: it is still waiting for a source."""
+    return source.last.get("x-livemig-owner") == SOURCE or destination.last.get("status") is None
 
 
 async def _drive(side: _Side, progress: Progress, uri: str | None) -> None:
@@ -119,12 +118,12 @@ async def _drive(side: _Side, progress: Progress, uri: str | None) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_watch_process, side)
         try:
-            async with open_qmp(side.path, connect_timeout_ns=10_000_000_000) as client:
+            async with open_qmp(side.path, connect_timeout_ns=_CONNECT_NS) as client:
                 if uri is not None:
                     await client.execute("migrate", uri=uri)
                 await _follow(side, client, progress)
         except (LinkError, QmpError):
-            await side.child.ended()
+            await side.over.wait()
         side.over.set()
         nursery.cancel_scope.cancel()
 
@@ -137,6 +136,7 @@ async def _follow(side: _Side, client: QmpClient, progress: Progress) -> None:
         if event["event"] == "SHUTDOWN":
             await client.execute("quit")
             return
+    raise PeerLost("its part of the scenario")
 
 
 async def _watch_process(side: _Side) -> None:
@@ -145,12 +145,19 @@ async def _watch_process(side: _Side) -> None:
 
 
 def _outcome(source: _Side, destination: _Side) -> PairOutcome:
+    """Who has the guest, from what each side last said of itself, and whether it said so at its end."""
     if destination.last.get("x-livemig-owner") == DESTINATION:
-        if destination.last.get("status") == "completed":
-            return PairOutcome("completed", DESTINATION, "")
-        return PairOutcome("failed", "none", "the destination ended before it ran the guest")
-    reason = source.last.get("error-desc", "")
+        if not destination.last["x-livemig-ended"]:
+            return PairOutcome("completed", "none", f"the destination, which had the guest, {_death(destination)}")
+        return PairOutcome("completed", DESTINATION, "")
     if not source.last.get("x-livemig-ended"):
-        return PairOutcome("failed", "none", reason or f"the source ended (exit code {source.child.exit_code})")
-    status = source.last.get("status", "none")
-    return PairOutcome(status, source.last["x-livemig-owner"], reason)
+        return PairOutcome("failed", "none", f"the source, which had the guest, {_death(source)}")
+    status, reason = source.last.get("status", "none"), source.last.get("error-desc", "")
+    return PairOutcome(status, source.last["x-livemig-owner"], reason or "no migration was begun")
+
+
+def _death(side: _Side) -> str:
+    code = side.child.exit_code
+    if code is None or code >= 0:
+        return f"ended with exit code {code}"
+    return f"was ended by signal {-code} ({signal.strsignal(-code)})"

@@ -8,7 +8,7 @@ from typing import Final
 from livemig.errors import PeerLost, ProtocolError
 from livemig.link.buffers import Buffers, behind, fill
 from livemig.link.channel import PagesTally
-from livemig.link.pages import clear, content
+from livemig.link.pages import clear, in_place
 from livemig.machine.ram import PAGE
 from livemig.migration.frames import MAX_HEADER, PREFIX, Frame, decode, header_length
 
@@ -35,7 +35,7 @@ class Inbound:
         self._ahead = memoryview(bytearray(PREFIX + MAX_HEADER + _READ_AHEAD))
         self._used = self._read = 0  # of `_ahead`
         self._frame: Frame | None = None
-        self._length = 0
+        self._length = self._owed = 0  # of the payload
         self._payload = bytearray()
         self._missing: Buffers = ()
         self._broken: ProtocolError | None = None
@@ -63,7 +63,7 @@ class Inbound:
         if count == 0:
             raise PeerLost(self._during())
         if self._missing:
-            self._missing = behind(self._missing, count)
+            self._arrived(count)
         else:
             self._read += count
 
@@ -78,7 +78,7 @@ class Inbound:
         while True:
             if self._frame is None and not self._begin_frame():
                 return None
-            self._drain_ahead()
+            self._use_ahead()
             if self._missing:
                 return None
             frame = self._end_frame()
@@ -110,18 +110,24 @@ class Inbound:
         self._seq += 1
         self._used = end
         self._frame = frame
+        self._owed = self._length
         if frame.carries_pages:
-            self._missing = content(self._memory, frame.fields["runs"])
+            self._missing = in_place(self._memory, frame.fields["runs"])
         elif self._length:
             self._payload = bytearray(self._length)
-            self._missing = (memoryview(self._payload),)
+            self._missing = [memoryview(self._payload)]
         return True
 
-    def _drain_ahead(self) -> None:
+    def _use_ahead(self) -> None:
         """What was read ahead of a header's end is the payload's first part."""
         copied = fill(self._missing, self._ahead[self._used : self._read])
-        self._missing = behind(self._missing, copied)
-        self._used += copied
+        if copied:
+            self._arrived(copied)
+            self._used += copied
+
+    def _arrived(self, count: int) -> None:
+        self._owed -= count
+        self._missing = behind(self._missing, count) if self._owed else ()
 
     def _end_frame(self) -> Frame | None:
         assert self._frame is not None
@@ -133,7 +139,7 @@ class Inbound:
         tally = self.tally
         tally.frames += 1
         tally.pages += self._length // PAGE
-        tally.zero_pages += sum(count for _, count in frame.fields["zero"])
+        tally.zero_pages += int(frame.fields["zero"][:, 1].sum())
         tally.payload_bytes += self._length
         tally.arrives_ns = frame.arrives_ns
         return None

@@ -12,21 +12,26 @@ class LinkModel:
 
     Args:
         bandwidth: bit/s at which bytes enter it. latency_ns: of every byte, one way. jitter_ns: further delay,
-        even from 0 to this, drawn per frame; the order of frames stays. seed: of the draws.
+        even from 0 to this, drawn per frame; the order of frames stays. seed: of the draws. catch_up_ns: how much
+        of the time that the line stood idle a late sender may make up for: none in virtual time, where nobody is
+        late; in wall time a sender wakes late for every frame, and would never use the bandwidth there is.
     """
 
-    def __init__(self, bandwidth: int, latency_ns: int, jitter_ns: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self, bandwidth: int, latency_ns: int, jitter_ns: int = 0, seed: int = 0, catch_up_ns: int = 0
+    ) -> None:
         self._bandwidth, self._latency, self._jitter, self._seed = bandwidth, latency_ns, jitter_ns, seed
+        self._catch_up = catch_up_ns
         self._free = 0
         self._last_arrival = 0
         self._frames = 0
 
     def transmit(self, now: int, size: int) -> tuple[int, int]:
         """Send ``size`` bytes at ``now``: when the line is free again, and when their last byte arrives (ns)."""
-        self._free = max(now, self._free) - (-size * 8 * _NS_PER_S // self._bandwidth)
+        self._free = max(now - self._catch_up, self._free) - (-size * 8 * _NS_PER_S // self._bandwidth)
         delay = self._latency
         if self._jitter:
             delay += draw(self._seed, self._frames) % (self._jitter + 1)
         self._frames += 1
-        self._last_arrival = max(self._last_arrival, self._free + delay)
+        self._last_arrival = max(self._last_arrival, self._free + delay, now)
         return self._free, self._last_arrival

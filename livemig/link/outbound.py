@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from livemig.link.pages import content
+from livemig.link.buffers import Buffers
+from livemig.link.pages import in_place
 from livemig.machine.ram import PAGE
+from livemig.migration.fields import as_runs
 from livemig.migration.frames import Frame, encode
 
 
@@ -28,11 +30,11 @@ class Outbound:
         self._seq += 1
         return header
 
-    def buffers(self, header: bytes, frame: Frame) -> list[memoryview]:
-        """All that is to be written for `frame`; pages in place, so what they hold when written counts."""
+    def payload(self, frame: Frame) -> Buffers:
+        """What is to be written after the header. Pages are in place: what they hold when written is sent."""
         if frame.carries_pages:
-            return [memoryview(header), *content(self._memory, frame.fields["runs"])]
-        return [memoryview(part) for part in (header, frame.payload) if part]
+            return in_place(self._memory, as_runs(frame.fields["runs"]))
+        return [memoryview(frame.payload)] if frame.payload else []
 
     def release(self) -> None:
         """Let go of guest RAM; nothing can be sent any more."""

@@ -1,32 +1,41 @@
-"""Runs of pages, [first, count] each, in guest RAM."""
+"""Runs of pages in guest RAM."""
 
 from __future__ import annotations
 
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from livemig.link.buffers import Buffers
 from livemig.machine.ram import PAGE, WORDS
+from livemig.migration.fields import Runs
 
-Runs = list[list[int]]
+Words = NDArray[np.uint64]
+"""Guest RAM, a page a row."""
 
-_BLOCK: Final = 1024
-"""Pages cleared in one go."""
+_CLEARED: Final = 1024
+"""Pages looked at and cleared at a time."""
 
 
-def content(memory: memoryview, runs: Runs) -> list[memoryview]:
-    """The bytes of `runs`, in place."""
-    return [memory[first * PAGE : (first + count) * PAGE] for first, count in runs]
+def words(memory: memoryview) -> Words:
+    """`memory`, whole pages, as rows."""
+    return np.frombuffer(memory, np.uint64).reshape(-1, WORDS)
+
+
+def in_place(memory: memoryview, runs: Runs) -> list[memoryview]:
+    """The content of `runs`."""
+    return [memory[first * PAGE : (first + count) * PAGE] for first, count in runs.tolist()]
 
 
 def clear(memory: memoryview, runs: Runs) -> None:
     """Make `runs` all zero. Pages that are zero are only read: untouched private memory stays unallocated."""
-    if not runs:
+    if not len(runs):
         return
-    words = np.frombuffer(memory, np.uint64).reshape(-1, WORDS)
-    for first, count in runs:
-        for begin in range(first, first + count, _BLOCK):
-            block = words[begin : min(begin + _BLOCK, first + count)]
+    ram = words(memory)
+    for first, count in runs.tolist():
+        for begin in range(first, first + count, _CLEARED):
+            block = ram[begin : min(begin + _CLEARED, first + count)]
             written = np.bitwise_or.reduce(block, axis=1) != 0
             if written.any():
                 block[written] = 0

@@ -52,7 +52,7 @@ class SocketChannel(Channel):
     async def flush(self) -> None:
         self._require_connection()
         written = trio.Event()
-        self._sender.put(Outgoing(done=partial(self._token.run_sync_soon, written.set)))
+        self._sender.put(partial(self._token.run_sync_soon, written.set))
         await written.wait()
         self._require_connection()
 
@@ -93,8 +93,8 @@ class SocketChannel(Channel):
     def _require_connection(self) -> None:
         if self._closed:
             raise trio.ClosedResourceError
-        if self._lost or self._sender.over:
-            raise PeerLost("sending")
+        if self._lost or self._sender.failure is not None:
+            raise PeerLost("sending") from self._sender.failure
 
 
 def _tune(sock: socket.socket) -> None:

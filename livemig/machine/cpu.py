@@ -17,7 +17,7 @@ from livemig.timers.decrementer import Decrementer, DecrementerModel, Line, at_r
 from livemig.timers.ticks import MASK64, NEVER
 from livemig.timers.timebase import Timebase
 
-GUEST, RESET, RESTORE = range(3)
+GUEST, RESET = range(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +183,6 @@ class Cpu:
         self.timebase, self.now = timebase, now
         self.decrementer, self.pending, self.line = state.decrementer, state.pending, state.line
         self.due = self.decrementer.due(self.model) if self.decrementer.armed else NEVER
-
-    def note_restored(self) -> None:
-        """Log the decrementer as it was restored: the arm that crossed goes on."""
-        if self.record is not None:
-            value = self.decrementer.expiry - self.now & self.model.mask
-            self.record.arm(self.now, value, self.due if self.due < NEVER else -1, RESTORE)
 
     def registers(self) -> dict[str, Any]:
         """What the guest was about to do, in ticks from now: progress of execution, not of time."""

@@ -181,6 +181,21 @@ class Machine:
         """How long the guest had run when the machine was stopped."""
         return self._clock_ns - self._born_ns
 
+    def arms(self, t_ns: int) -> list[dict[str, object]]:
+        """What ``timer_armed`` says of every decrementer as it stands, but for the cause."""
+        time = self.time_state(t_ns)
+        stands = t_ns - time.clock_ns
+        return [
+            {
+                "cpu": cpu.index,
+                "timer": TIMER,
+                "value": time.decr(cpu.index) & cpu.model.mask,
+                "tb": time.tb(cpu.index),
+                "deadline_ns": cpu.timebase.instant(cpu.due) + stands if cpu.decrementer.armed else None,
+            }
+            for cpu in self.cpus
+        ]
+
     def facts(self, t_ns: int) -> dict[str, object]:
         """What ``machine_stopped`` and ``machine_resumed`` say, but for the RAM digest."""
         time = self.time_state(t_ns)

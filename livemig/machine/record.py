@@ -16,7 +16,7 @@ Column = NDArray[np.int64]
 
 VECTOR = 0x900
 TIMER = "decr"
-CAUSES = ("guest", "reset", "restore")
+CAUSES = ("guest", "reset")
 
 INTERRUPT, MASKED, COALESCED = "interrupt", "interrupt_masked", "interrupt_coalesced"
 

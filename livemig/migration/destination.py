@@ -68,8 +68,8 @@ class Destination(Side):
         machine.resume(now)
         self.resumed_ns = now
         self._emit(now, "machine_resumed", **machine.facts(now), ram_digest=memory["digest"])
-        for cpu in machine.cpus:
-            cpu.note_restored()
+        for arm in machine.arms(now):
+            self._emit(now, "timer_armed", **arm, cause="restore")
         self._enter(now, Status.COMPLETED)
         self._send(now, "resumed")
 

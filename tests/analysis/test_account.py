@@ -61,7 +61,7 @@ def test_a_delivery_on_another_cpu_answers_nothing_here() -> None:
 
 
 def test_overdue_at_the_end_is_lost() -> None:
-    assert tally(arm(0, 100), ended(250)) == {"armed": 1, "lost": 1, "overdue_ns": 150}
+    assert tally(arm(0, 100), ended(250)) == {"armed": 1, "lost": 1, "overdue_ns": 150, "hung": 1}
 
 
 def test_not_due_at_the_end_is_pending_and_so_is_what_is_due_at_that_instant() -> None:
@@ -89,7 +89,12 @@ def test_written_again_at_the_instant_it_was_due_is_superseded() -> None:
 
 def test_written_again_when_it_was_overdue_is_lost() -> None:
     """Nothing masked it, and the guest went on without ever having been told."""
-    assert tally(arm(0, 100), arm(150, 100), ended(160)) == {"armed": 2, "lost": 1, "pending": 1}
+    assert tally(arm(0, 100), arm(150, 100), ended(160)) == {
+        "armed": 2,
+        "lost": 1,
+        "pending": 1,
+        "overdue_ns": 50,
+    }
 
 
 def test_an_edge_interrupt_stays_owed_when_the_guest_writes_again() -> None:
@@ -128,6 +133,11 @@ def test_coalesced_is_superseded() -> None:
 def test_raised_again_while_raised_is_superseded_also_if_the_log_says_masked() -> None:
     history = [arm(0, 100), masked(100), arm(110, 20), masked(130), irq(140), ended(200)]
     assert tally(*history) == {"armed": 2, "on_time": 1, "superseded": 1, "delivered": 1}
+
+
+def test_raised_said_again_is_no_second_interrupt() -> None:
+    history = [arm(0, 100), masked(100), arm(110, 100), masked(150), irq(160), irq(210), ended(300)]
+    assert tally(*history) == {"armed": 2, "on_time": 2, "delivered": 2}
 
 
 def test_the_sources_reset_arms_and_the_destinations_does_not() -> None:
@@ -171,6 +181,18 @@ def test_a_frozen_guest_expects_its_interrupt_later_by_the_blackout() -> None:
     assert crossing(arm(0, 300), after=[irq(410, side=D)], **frozen)["worst_late_ns"] == 10
 
 
+def test_a_frozen_guest_is_not_owed_at_the_end_what_the_blackout_put_off() -> None:
+    assert crossing(arm(0, 1950), after=[], time_policy="freeze") == {"armed": 1, "pending": 1}
+    assert crossing(arm(0, 1890), after=[], time_policy="freeze")["overdue_ns"] == 10
+
+
+def test_a_guest_may_stand_still_more_than_once() -> None:
+    pauses = [arm(0, 500), stop(50), resume(150, side="source"), stop(200), resume(320)]
+    for policy, due in (("advance", 500), ("freeze", 500 + 100 + 120)):
+        history = [*pauses, irq(due, side=D), ended(2000, D)]
+        assert tally(*history, time_policy=policy) == {"armed": 1, "on_time": 1, "delivered": 1}
+
+
 def test_arms_after_the_resume_know_nothing_of_the_blackout() -> None:
     for policy in ("advance", "freeze"):
         history = [arm(160, 100, side=D), irq(260, side=D)]
@@ -187,7 +209,7 @@ def test_a_pending_interrupt_delivered_after_the_resume_is_late_by_the_blackout(
 
 def test_a_pending_interrupt_that_the_destination_forgets_is_lost() -> None:
     history = [arm(0, 20), masked(20), stop(50, pending=[["decrementer"]]), resume(150), ended(2000, D)]
-    assert tally(*history) == {"armed": 1, "lost": 1, "overdue_ns": 1950}
+    assert tally(*history) == {"armed": 1, "lost": 1, "overdue_ns": 1950, "hung": 1}
 
 
 def test_forgotten_is_lost_also_where_a_newer_arm_counts() -> None:
@@ -201,11 +223,24 @@ def test_raised_on_the_destination_before_the_resume_and_masked_is_late_until_th
     assert tally(*history, irq(190, side=D), ended(2000, D))["worst_late_ns"] == 90
 
 
+def test_raised_at_the_resume_and_not_masked_must_be_delivered_there() -> None:
+    history = [arm(0, 60), stop(50), resume(150, pending=[["decrementer"]]), irq(190, side=D)]
+    account = case(*history, ended(2000, D))[Account]
+    assert (account.total().worst_late_ns, account.unexplained) == (130, 1)
+
+
+def test_a_tick_beyond_the_blackout_is_rounding_and_two_are_not() -> None:
+    for delivered, unexplained in ((151, 0), (152, 1)):
+        history = [arm(0, 100), stop(50), resume(150), irq(delivered, side=D), ended(2000, D)]
+        account = case(*history)[Account]
+        assert (account.total().late, account.unexplained) == (1, unexplained)
+
+
 def test_what_comes_later_than_lost_after_and_the_blackout_does_not_answer_the_arm() -> None:
     in_time = crossing(arm(0, 100), after=[irq(100 + 1000 + 100, side=D)])
     assert in_time == {"armed": 1, "late": 1, "delivered": 1, "worst_late_ns": 1100}
     too_late = crossing(arm(0, 100), after=[irq(100 + 1000 + 101, side=D)])
-    assert too_late == {"armed": 1, "lost": 1, "stray": 1, "delivered": 1}
+    assert too_late == {"armed": 1, "lost": 1, "stray": 1, "delivered": 1, "overdue_ns": 1101}
 
 
 def test_a_guest_that_nobody_runs_at_the_end_loses_nothing() -> None:
@@ -285,11 +320,14 @@ def handlers(draw: st.DrawFn) -> Handler:
     fours(40, 400).map(lambda t: t + 1),
     st.sampled_from(["tb-offset", "absolute", "none", "pending-dropped"]),
     st.booleans(),
+    st.booleans(),
 )
 def test_the_account_tells_the_fate_of_every_arm_of_a_guest_that_is_known_through_and_through(
-    script: list[Handler], stopped: int, blackout: int, strategy: str, level: bool
+    script: list[Handler], stopped: int, blackout: int, strategy: str, level: bool, freezes: bool
 ) -> None:
-    guest = Guest(script, stopped, blackout, 2003, strategy, level).run()
-    counts = tally(*guest.events, trigger="level" if level else "edge")
-    counts.pop("overdue_ns", None)
+    guest = Guest(script, stopped, blackout, 2003, strategy, level, freezes).run()
+    policy = "freeze" if freezes else "advance"
+    counts = tally(*guest.events, trigger="level" if level else "edge", time_policy=policy)
+    for figure in ("overdue_ns", "hung"):
+        counts.pop(figure, None)
     assert counts == {fate: count for fate, count in guest.fates.items() if count}

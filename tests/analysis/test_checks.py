@@ -176,7 +176,8 @@ def test_a_launcher_that_saw_another_owner_is_heard() -> None:
 def test_ram_identical() -> None:
     assert said("ram_identical", *CROSSES) == "valid"
     assert said("ram_identical", stop(50), resume(150, ram_digest="ab")) == "invalid"
-    assert said("ram_identical", stop(50), resume(150, ram_digest=None)) == "unknown"
+    one_digest = check("ram_identical", stop(50), resume(150, ram_digest=None))
+    assert (one_digest.word, one_digest.exercised) == ("unknown", True)
     assert not check("ram_identical", stop(50, ram_digest=None), resume(150, ram_digest=None)).exercised
     assert said("ram_identical", stop(50)) == "unknown"
 
@@ -207,6 +208,9 @@ def test_blackout_as_configured(asked: int | None, limit: int | None, last_pass:
 def test_in_wall_mode_the_blackout_may_be_off_by_the_tolerance() -> None:
     for asked, word in ((90, "valid"), (110, "valid"), (111, "invalid"), (89, "invalid")):
         rule = {"downtime_ns": asked, "downtime_limit_ns": 0, "clock": "wall", "late_tolerance_ns": 10}
+        assert said("blackout_as_configured", *CROSSES, **rule) == word
+    for limit, word in ((90, "valid"), (89, "invalid")):
+        rule = {"downtime_limit_ns": limit, "clock": "wall", "late_tolerance_ns": 10}
         assert said("blackout_as_configured", *CROSSES, **rule) == word
     assert said("blackout_as_configured", stop(50)) == "unknown"
 

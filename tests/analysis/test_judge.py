@@ -57,6 +57,7 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
         "delivered": 2,
         "worst_late_ns": 0,
         "overdue_ns": 0,
+        "hung": 0,
     }
     checks = told.pop("checks")
     assert told == {

@@ -38,6 +38,7 @@ class Guest:
     end: int
     strategy: str
     level: bool
+    freezes: bool = False
     events: list[dict[str, Any]] = field(default_factory=list)
     fates: Counter[str] = field(default_factory=Counter)
     counting: Armed | None = None
@@ -114,9 +115,9 @@ class Guest:
         assert arm_ is not None
         assert arm_.raised is not None
         stood = self.stop + self.blackout
-        crossed = arm_.raised < self.stop and now >= stood
-        late = arm_.raised - arm_.due + (self.blackout if crossed else 0)
-        self.fates["late" if late > 1 else "on_time"] += 1
+        crossed = arm_.raised < self.stop and now >= stood and not self.freezes
+        late = max(0, arm_.raised - arm_.due) + (self.blackout if crossed else 0)
+        self.fates["late" if late > 1 else "early" if now < arm_.due - 1 else "on_time"] += 1
         self.fates["worst_late_ns"] = max(self.fates["worst_late_ns"], late)
         self.fates["delivered"] += 1
         self.events.append(irq(now, side=self.side))
@@ -140,6 +141,7 @@ class Guest:
             self.counting.fires += self.blackout
         if self.counting is not None:
             self.counting.fires = max(self.counting.fires, resumed)
+            self.counting.due += self.blackout if self.freezes else 0
         self.events.append(resume(resumed, pending=pending))
         self.busy_until += self.blackout if self.busy_until > self.stop else 0
         return [(when + self.blackout, value) for when, value in agenda]
