@@ -95,7 +95,7 @@ class Result:
 
 
 def exit_code(result: Result) -> int:
-    """0 all checks hold, 1 one failed or could not be told, 3 the guest did not cross."""
-    if not result.crossed:
+    """0 all checks hold, 1 one failed or could not be told, 3 the guest did not cross, or ended after it had."""
+    if not result.crossed or result.migration.owner == "none":
         return 3
     return 0 if result.verdict == "valid" else 1

@@ -34,6 +34,8 @@ def verdict_text(result: Result, colour: bool = False) -> str:
 
 def headline(result: Result) -> str:
     """What happened to the guest, in one sentence."""
+    if result.crossed and result.migration.owner == "none":
+        return f"the guest crossed, but nobody runs it now: {result.migration.reason}"
     if result.verdict == "valid":
         return _crossed_well(result)
     failed = _named(result, "invalid")

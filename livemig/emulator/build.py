@@ -30,6 +30,8 @@ from livemig.timers.ticks import NEVER, NS_PER_S
 _CHUNK_PAGES = 256
 _CHUNK_NS = 10_000_000
 """A frame of pages takes about this long on the link at most, so that nothing waits long behind one."""
+_CATCH_UP_NS = 2_000_000
+"""How late a sleeping task wakes on a host that has other work, or thereabouts."""
 
 
 def spec(config: Config) -> MachineSpec:
@@ -72,7 +74,7 @@ def host(config: Config, side: str) -> Host:
 def link(config: Config, side: str) -> LinkModel:
     """The link as ``side`` sends on it."""
     seed = config.run.seed * 2 + (side == SOURCE)
-    catch_up = 0 if config.run.clock == "virtual" else _CHUNK_NS
+    catch_up = 0 if config.run.clock == "virtual" else _CATCH_UP_NS
     return LinkModel(config.link.bandwidth, config.link.latency, config.link.jitter, seed, catch_up)
 
 

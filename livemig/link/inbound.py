@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
-from typing import Final
+from itertools import count
 
 from livemig.errors import PeerLost, ProtocolError
-from livemig.link.buffers import Buffers, behind, fill
+from livemig.link.buffers import Buffers, behind
 from livemig.link.channel import PagesTally
 from livemig.link.pages import clear, in_place
 from livemig.machine.ram import PAGE
 from livemig.migration.frames import MAX_HEADER, PREFIX, Frame, decode, header_length
-
-_READ_AHEAD: Final = 4096
-"""A header is read with this much of what follows: one read a header, and little page content copied."""
 
 
 class Inbound:
@@ -22,50 +20,33 @@ class Inbound:
     Whoever wants a frame brings bytes until there is one::
 
         while (frame := inbound.next_frame()) is None:
-            inbound.received(read_into(inbound.wants()))
+            inbound.received(read_into(inbound.wants))
 
     Args:
         memory: guest RAM: writable bytes, whole pages. None: no RAM, every page is outside.
+
+    Attributes:
+        wants: where the next bytes go, in order. The peer owes them all: a read may wait until they are here.
+        tally: of the frames of pages.
     """
 
     def __init__(self, memory: memoryview | None) -> None:
+        self.wants: Buffers = ()
         self.tally = PagesTally()
         self._memory = memoryview(b"") if memory is None else memory
-        self._seq = 0
-        self._ahead = memoryview(bytearray(PREFIX + MAX_HEADER + _READ_AHEAD))
-        self._used = self._read = 0  # of `_ahead`
-        self._frame: Frame | None = None
-        self._length = self._owed = 0  # of the payload
-        self._payload = bytearray()
-        self._missing: Buffers = ()
+        self._during = ""
+        self._frames = self._parse()
         self._broken: ProtocolError | None = None
 
-    @property
-    def exact(self) -> bool:
-        """The peer owes every byte that `wants()` has room for: a read may wait until it is full."""
-        return bool(self._missing)
-
-    def wants(self) -> Buffers:
-        """Where the next bytes go, in order; never empty."""
-        if self._missing:
-            return self._missing
-        left = self._read - self._used
-        self._ahead[:left] = self._ahead[self._used : self._read]
-        self._used, self._read = 0, left
-        return (self._ahead[left : self._header_end() + _READ_AHEAD],)
-
-    def received(self, count: int) -> None:
-        """`count` bytes are where `wants()` said; 0: there are no more.
+    def received(self, size: int) -> None:
+        """`size` bytes are in `wants`; 0: there will be no more.
 
         Raises:
-            PeerLost: there are no more.
+            PeerLost: there will be no more.
         """
-        if count == 0:
-            raise PeerLost(self._during())
-        if self._missing:
-            self._arrived(count)
-        else:
-            self._read += count
+        if size == 0:
+            raise PeerLost(self._during)
+        self.wants = behind(self.wants, size)
 
     def next_frame(self) -> Frame | None:
         """The next frame but for those of pages, which are in RAM now; None: bytes are wanted first.
@@ -75,76 +56,49 @@ class Inbound:
         """
         if self._broken is not None:
             raise self._broken
-        while True:
-            if self._frame is None and not self._begin_frame():
-                return None
-            self._use_ahead()
-            if self._missing:
-                return None
-            frame = self._end_frame()
-            if frame is not None:
-                return frame
-
-    def release(self) -> None:
-        """Let go of guest RAM; nothing can be received any more."""
-        self._memory, self._missing = memoryview(b""), ()
-
-    def _header_end(self) -> int:
-        """Where in `_ahead` the next header ends, or its length prefix while that is not complete."""
-        body = self._used + PREFIX
-        if self._read < body:
-            return body
-        return body + header_length(self._ahead[self._used : body])
-
-    def _begin_frame(self) -> bool:
-        body = self._used + PREFIX
         try:
-            end = self._header_end()
-            if end == body or self._read < end:
-                return False
-            header = self._ahead[body:end]
-            frame, self._length = decode(header, self._seq, ram_pages=len(self._memory) // PAGE)
+            return next(self._frames)
         except ProtocolError as error:
             self._broken = error
             raise
-        self._seq += 1
-        self._used = end
-        self._frame = frame
-        self._owed = self._length
-        if frame.carries_pages:
-            self._missing = in_place(self._memory, frame.fields["runs"])
-        elif self._length:
-            self._payload = bytearray(self._length)
-            self._missing = [memoryview(self._payload)]
-        return True
 
-    def _use_ahead(self) -> None:
-        """What was read ahead of a header's end is the payload's first part."""
-        copied = fill(self._missing, self._ahead[self._used : self._read])
-        if copied:
-            self._arrived(copied)
-            self._used += copied
+    def release(self) -> None:
+        """Let go of guest RAM; nothing can be received any more."""
+        self._frames.close()
+        self._memory, self.wants = memoryview(b""), ()
 
-    def _arrived(self, count: int) -> None:
-        self._owed -= count
-        self._missing = behind(self._missing, count) if self._owed else ()
+    def _parse(self) -> Generator[Frame | None]:
+        prefix, room = memoryview(bytearray(PREFIX)), memoryview(bytearray(MAX_HEADER))
+        for seq in count():
+            self._during, self.wants = "the wait for a frame", [prefix]
+            while self.wants:
+                yield None
+                self._during = "the header of a frame"
+            header = room[: header_length(prefix)]
+            yield from self._fill([header])
+            frame, length = decode(header, seq, ram_pages=len(self._memory) // PAGE)
+            self._during = f"the payload of {frame.type!r}"
+            if frame.carries_pages:
+                yield from self._fill(in_place(self._memory, frame.fields["runs"]))
+                self._place(frame, length)
+            elif length:
+                payload = memoryview(bytearray(length))
+                yield from self._fill([payload])
+                yield replace(frame, payload=bytes(payload))
+            else:
+                yield frame
 
-    def _end_frame(self) -> Frame | None:
-        assert self._frame is not None
-        frame, self._frame = self._frame, None
-        if not frame.carries_pages:
-            payload, self._payload = bytes(self._payload), bytearray()
-            return replace(frame, payload=payload) if payload else frame
-        clear(self._memory, frame.fields["zero"])
-        tally = self.tally
-        tally.frames += 1
-        tally.pages += self._length // PAGE
-        tally.zero_pages += int(frame.fields["zero"][:, 1].sum())
-        tally.payload_bytes += self._length
-        tally.arrives_ns = frame.arrives_ns
-        return None
+    def _fill(self, buffers: Buffers) -> Generator[None]:
+        self.wants = buffers
+        while self.wants:
+            yield None
 
-    def _during(self) -> str:
-        if self._frame is not None:
-            return f"the payload of {self._frame.type!r}"
-        return "the header of a frame" if self._read > self._used else "the wait for a frame"
+    def _place(self, frame: Frame, length: int) -> None:
+        """What is left to be done when the content of a frame of pages has arrived."""
+        zero = frame.fields["zero"]
+        clear(self._memory, zero)
+        self.tally.frames += 1
+        self.tally.pages += length // PAGE
+        self.tally.zero_pages += int(zero[:, 1].sum())
+        self.tally.payload_bytes += length
+        self.tally.arrives_ns = frame.arrives_ns

@@ -69,7 +69,7 @@ class MemoryChannel(Channel):
         while (frame := self._inbound.next_frame()) is None:
             if not self._here:
                 await self._arrive()
-            taken = fill(self._inbound.wants(), self._here)
+            taken = fill(self._inbound.wants, self._here)
             self._here = self._here[taken:]
             self._inbound.received(taken)
         return frame

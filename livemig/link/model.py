@@ -33,5 +33,5 @@ class LinkModel:
         if self._jitter:
             delay += draw(self._seed, self._frames) % (self._jitter + 1)
         self._frames += 1
-        self._last_arrival = max(self._last_arrival, self._free + delay, now)
+        self._last_arrival = max(self._last_arrival, max(self._free, now) + delay)
         return self._free, self._last_arrival

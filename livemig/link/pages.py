@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from livemig.link.buffers import Buffers
 from livemig.machine.ram import PAGE, WORDS
 from livemig.migration.fields import Runs
 

@@ -45,14 +45,12 @@ class Receiver:
                 self._deliver(error)
 
     def _next_frame(self) -> Frame:
-        inbound = self._inbound
-        while (frame := inbound.next_frame()) is None:
-            inbound.received(self._read())
+        while (frame := self._inbound.next_frame()) is None:
+            self._inbound.received(self._read())
         return frame
 
     def _read(self) -> int:
-        flags = socket.MSG_WAITALL if self._inbound.exact else 0
         try:
-            return self._sock.recvmsg_into(self._inbound.wants(), 0, flags)[0]
+            return self._sock.recvmsg_into(self._inbound.wants, 0, socket.MSG_WAITALL)[0]
         except OSError:
             return 0  # reset, or shut down on this side: the end of the stream either way

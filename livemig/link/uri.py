@@ -1,37 +1,157 @@
-"""Stub until the link helper's file lands."""
+"""URIs of peers: `unix:PATH` and `tcp:HOST:PORT`; listening and connecting there."""
 
-import socket, trio, time, os
-from livemig.errors import ConnectTimeout, UsageError, AddressInUse
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import stat
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from livemig.errors import AddressInUse, ConnectTimeout, UsageError
+
+ALLOWED: Final = "unix:PATH, tcp:HOST:PORT, tcp:[IPV6]:PORT"
+
+_MAX_PATH: Final = 107
+"""Bytes of a unix socket's path, unix(7)."""
+
+_RETRY_S: Final = 0.02
 
 
-def parse_uri(uri):
-    k, _, r = uri.partition(":")
-    if k == "unix":
-        return (socket.AF_UNIX, r)
-    if k == "tcp":
-        h, _, p = r.rpartition(":")
-        return (socket.AF_INET, (h, int(p)))
-    raise UsageError(uri)
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A socket in the file system."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
 
 
-def listen(uri, insecure=False):
-    f, a = parse_uri(uri)
-    s = socket.socket(f)
-    s.bind(a)
-    s.listen()
-    return s, (uri if f == socket.AF_UNIX else "tcp:%s:%d" % s.getsockname())
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A port of a host; `host` is a name or an address, IPv6 without brackets; port 0 is any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"tcp:[{self.host}]:{self.port}" if ":" in self.host else f"tcp:{self.host}:{self.port}"
 
 
-async def connect(uri, timeout_ns):
-    f, a = parse_uri(uri)
-    end = time.monotonic() + timeout_ns / 1e9
-    while True:
-        s = socket.socket(f)
+def parse_uri(uri: str) -> UnixAddress | TcpAddress:
+    """What `uri` names.
+
+    Raises:
+        UsageError: nothing, or a path too long for a socket.
+    """
+    scheme, _, rest = uri.partition(":")
+    if scheme == "unix" and rest and "\0" not in rest:
+        if len(os.fsencode(rest)) > _MAX_PATH:
+            raise UsageError(f"{uri!r}: a socket's path has at most {_MAX_PATH} bytes")
+        return UnixAddress(rest)
+    if scheme == "tcp":
+        host, _, port = rest.rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        host = host[1:-1] if bracketed else host
+        if host and bracketed == (":" in host) and _is_port(port):
+            return TcpAddress(host, int(port))
+    raise UsageError(f"{uri!r} is not a URI of a peer (allowed: {ALLOWED})")
+
+
+async def connect(uri: str, timeout_ns: int) -> socket.socket:
+    """A blocking socket connected to `uri`; tries again until there is somebody.
+
+    Raises:
+        ConnectTimeout: nobody within `timeout_ns` of real time.
+        UsageError: a malformed URI.
+    """
+    address = parse_uri(uri)
+    problem = ""
+    with trio.move_on_after(timeout_ns / 1e9):
+        while True:
+            try:
+                return await _connect_once(address)
+            except OSError as error:
+                problem = error.strerror or str(error)
+            await trio.sleep(_RETRY_S)
+    raise ConnectTimeout(uri, timeout_ns, problem)
+
+
+def listen(uri: str, insecure: bool = False) -> tuple[socket.socket, str]:
+    """A socket that listens at `uri`, and the URI at which it really does (port 0 is replaced).
+
+    A unix socket can be used by its owner only. The file that a dead process left is replaced.
+
+    Args:
+        insecure: plain TCP may listen elsewhere than on loopback.
+
+    Raises:
+        AddressInUse: somebody else listens there.
+        UsageError: a malformed URI, or a place where this cannot listen.
+    """
+    address = parse_uri(uri)
+    try:
+        if isinstance(address, UnixAddress):
+            return _listen_unix(address), uri
+        return _listen_tcp(address, insecure)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(uri) from None
+        raise UsageError(f"{uri}: {error.strerror or error}") from error
+
+
+async def _connect_once(address: UnixAddress | TcpAddress) -> socket.socket:
+    if isinstance(address, UnixAddress):
+        stream = await trio.open_unix_socket(address.path)
+    else:
+        stream = await trio.open_tcp_stream(address.host, address.port)
+    sock = socket.socket(fileno=stream.socket.detach())
+    sock.setblocking(True)
+    return sock
+
+
+def _listen_unix(address: UnixAddress) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        os.fchmod(sock.fileno(), 0o600)  # what bind() creates has it: never is it open to others (Linux)
         try:
-            s.connect(a)
-            return s
-        except OSError as e:
-            s.close()
-            if time.monotonic() > end:
-                raise ConnectTimeout(uri, timeout_ns, e.strerror)
-            await trio.sleep(0.01)
+            sock.bind(address.path)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not _is_stale(address):
+                raise
+            os.unlink(address.path)
+            sock.bind(address.path)
+        sock.listen()
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _is_stale(address: UnixAddress) -> bool:
+    """Whether nobody listens behind the socket file.
+
+    Asked with a datagram socket: a live stream socket answers EPROTOTYPE, and its owner never sees a connection.
+    """
+    if not stat.S_ISSOCK(os.lstat(address.path).st_mode):
+        raise UsageError(f"{address}: exists and is not a socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        return probe.connect_ex(address.path) == errno.ECONNREFUSED
+
+
+def _listen_tcp(address: TcpAddress, insecure: bool) -> tuple[socket.socket, str]:
+    family, _, _, _, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+    host = str(place[0])
+    if not insecure and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        raise UsageError(f"{address}: plain TCP listens on loopback only, unless given --insecure")
+    sock = socket.create_server((host, address.port), family=family)
+    return sock, str(TcpAddress(address.host, sock.getsockname()[1]))
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) < 1 << 16

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_RUNS: Final = 2048
-MAX_NESTING: Final = 8
 
 Runs = NDArray[np.int64]
 """Runs of pages: first page and count of each, a row a run."""
@@ -18,77 +17,69 @@ _INT64: Final = 1 << 63
 _WIRE: Final = np.dtype(">u4")
 
 
-def _same(value: Any) -> Any:
-    return value
+Convert = Callable[[Any, int], Any]
+"""From one form of a value to the other, given the number of pages of RAM; raises ValueError(problem)."""
 
 
 class Field(NamedTuple):
-    """A kind of value.
+    """A kind of value. Both directions check it.
 
     Attributes:
-        check: raises ValueError for a value that is not allowed, given the number of pages of RAM.
         pack: from value to what msgpack knows.
-        unpack: back again; raises ValueError.
+        unpack: back again.
     """
 
-    check: Callable[[Any, int], None]
-    pack: Callable[[Any], Any] = _same
-    unpack: Callable[[Any], Any] = _same
+    pack: Convert
+    unpack: Convert
+
+
+def _plain(check: Callable[[Any], None]) -> Field:
+    """A kind that msgpack knows."""
+
+    def convert(value: Any, ram_pages: int) -> Any:
+        check(value)
+        return value
+
+    return Field(convert, convert)
 
 
 def integer(low: int, high: int) -> Field:
     """An integer, both bounds included."""
 
-    def check(value: Any, ram_pages: int) -> None:
+    def check(value: Any) -> None:
         _need(int, value)
         if not low <= value <= high:
             raise ValueError(f"{value} is not in {low}..{high}")
 
-    return Field(check)
+    return _plain(check)
 
 
 def text(limit: int) -> Field:
     """A string of at most `limit` characters."""
-
-    def check(value: Any, ram_pages: int) -> None:
-        _need(str, value)
-        if len(value) > limit:
-            raise ValueError(f"has {len(value)} characters, at most {limit} are allowed")
-
-    return Field(check)
+    return _plain(lambda value: _check_text(value, limit))
 
 
-def list_of(item: Field, limit: int) -> Field:
-    """A list of at most `limit` values of one kind."""
+def texts(limit: int, longest: int) -> Field:
+    """A list of at most `limit` strings of at most `longest` characters."""
 
-    def check(value: Any, ram_pages: int) -> None:
+    def check(value: Any) -> None:
         _need(list, value)
         if len(value) > limit:
             raise ValueError(f"has {len(value)} items, at most {limit} are allowed")
         for each in value:
-            item.check(each, ram_pages)
+            _check_text(each, longest)
 
-    return Field(check)
-
-
-def _check_map(value: Any, ram_pages: int) -> None:
-    _need(dict, value)
-    _check_plain(value, MAX_NESTING)
+    return _plain(check)
 
 
-def _check_plain(value: Any, levels: int) -> None:
-    """What JSON knows, `levels` deep: whoever reads it needs no guard against recursion of his own."""
-    if levels == 0:
-        raise ValueError(f"is nested more than {MAX_NESTING} deep")
-    if type(value) is dict:
-        for key, each in value.items():
-            _need(str, key)
-            _check_plain(each, levels - 1)
-    elif type(value) is list:
-        for each in value:
-            _check_plain(each, levels - 1)
-    elif value is not None and type(value) not in (bool, int, float, str):
-        raise ValueError(f"holds a {type(value).__name__}")
+def plain_map(levels: int) -> Field:
+    """A map of strings to what JSON knows, nested at most `levels` deep: reading it needs no guard."""
+
+    def check(value: Any) -> None:
+        _need(dict, value)
+        _check_json(value, levels)
+
+    return _plain(check)
 
 
 def as_runs(value: Any) -> Runs:
@@ -105,10 +96,18 @@ def as_runs(value: Any) -> Runs:
     return rows.astype(np.int64, copy=False)
 
 
-def _check_runs(value: Any, ram_pages: int) -> None:
-    runs = as_runs(value)
+def _pack_runs(value: Any, ram_pages: int) -> bytes:
+    return _checked(as_runs(value), ram_pages).astype(_WIRE).tobytes()
+
+
+def _unpack_runs(value: Any, ram_pages: int) -> Runs:
+    _need(bytes, value)
+    return _checked(np.frombuffer(value, _WIRE).reshape(-1, 2).astype(np.int64), ram_pages)
+
+
+def _checked(runs: Runs, ram_pages: int) -> Runs:
     if len(runs) == 0:
-        return
+        return runs
     if len(runs) > MAX_RUNS:
         raise ValueError(f"has {len(runs)} runs, at most {MAX_RUNS} are allowed")
     first, end = runs[:, 0], runs[:, 0] + runs[:, 1]
@@ -116,15 +115,40 @@ def _check_runs(value: Any, ram_pages: int) -> None:
         raise ValueError("runs must be ascending, disjoint and not empty")
     if end[-1] > ram_pages:
         raise ValueError(f"page {end[-1] - 1} is outside RAM of {ram_pages} pages")
+    return runs
 
 
-def _pack_runs(value: Any) -> bytes:
-    return as_runs(value).astype(_WIRE).tobytes()
+def check_disjoint(one: Runs, other: Runs) -> None:
+    """Whether no page is in both; each is ascending and disjoint in itself.
+
+    Raises:
+        ValueError: one is.
+    """
+    if len(one) and len(other):
+        both = np.concatenate((one, other))
+        both = both[both[:, 0].argsort()]
+        if np.count_nonzero(both[1:, 0] < both[:-1].sum(axis=1)):
+            raise ValueError("a page is in runs as well")
 
 
-def _unpack_runs(value: Any) -> Runs:
-    _need(bytes, value)
-    return np.frombuffer(value, _WIRE).reshape(-1, 2).astype(np.int64)
+def _check_text(value: Any, limit: int) -> None:
+    _need(str, value)
+    if len(value) > limit:
+        raise ValueError(f"has {len(value)} characters, at most {limit} are allowed")
+
+
+def _check_json(value: Any, levels: int) -> None:
+    if levels == 0:
+        raise ValueError("is nested too deep")
+    if type(value) is dict:
+        for key, each in value.items():
+            _need(str, key)
+            _check_json(each, levels - 1)
+    elif type(value) is list:
+        for each in value:
+            _check_json(each, levels - 1)
+    elif value is not None and type(value) not in (bool, int, float, str):
+        raise ValueError(f"holds a {type(value).__name__}")
 
 
 def _need(kind: type, value: Any) -> None:
@@ -138,9 +162,6 @@ COUNT: Final = integer(0, _INT64 - 1)
 TIME: Final = integer(-_INT64, _INT64 - 1)
 """Virtual time in ns, signed 64-bit."""
 
-PLAIN_MAP: Final = Field(_check_map)
-"""A map of strings to what JSON knows, at most MAX_NESTING deep."""
-
-RUNS: Final = Field(_check_runs, _pack_runs, _unpack_runs)
-"""Runs inside RAM, ascending, disjoint, at most MAX_RUNS. On the wire they are pairs of 32 bits, big-endian: of
-single pages, a msgpack list of lists takes longer to read than is fit."""
+RUNS: Final = Field(_pack_runs, _unpack_runs)
+"""Runs inside RAM, ascending, disjoint, at most MAX_RUNS. On the wire pairs of 32 bits, big-endian: to read a list
+of lists takes longer than to receive the pages."""

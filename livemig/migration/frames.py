@@ -18,20 +18,10 @@ from dataclasses import field as attribute
 from typing import Any, Final
 
 import msgpack
-import numpy as np
 
 from livemig.errors import ProtocolError
 from livemig.machine.ram import PAGE
-from livemig.migration.fields import (
-    COUNT,
-    PLAIN_MAP,
-    RUNS,
-    TIME,
-    Field,
-    as_runs,
-    list_of,
-    text,
-)
+from livemig.migration.fields import COUNT, RUNS, TIME, Field, as_runs, check_disjoint, plain_map, text, texts
 
 PROTOCOL_VERSION: Final = 1
 
@@ -85,9 +75,9 @@ FRAMES: Final[Mapping[str, FrameType]] = {
     "hello": FrameType(
         {
             "version": COUNT,
-            "machine": PLAIN_MAP,
+            "machine": plain_map(levels=8),
             "strategy": text(100),
-            "capabilities": list_of(text(100), 100),
+            "capabilities": texts(100, longest=100),
         }
     ),
     "welcome": FrameType({"version": COUNT}),
@@ -115,14 +105,12 @@ def encode(frame: Frame, seq: int, *, ram_pages: int = 0) -> bytes:
     kind = frame.type
     if kind not in FRAMES:
         raise ProtocolError(kind, "type", "unknown")
-    _check_fields(kind, frame.fields, ram_pages)
-    length = _content_length(frame.fields) if frame.carries_pages else len(frame.payload)
+    fields = _convert(kind, frame.fields, ram_pages, packing=True)
+    length = _content_length(kind, frame.fields) if frame.carries_pages else len(frame.payload)
     envelope = {"seq": seq, "sent_ns": frame.sent_ns, "arrives_ns": frame.arrives_ns, "payload": length}
     _check_envelope(kind, envelope)
     try:
-        header: bytes = msgpack.packb(
-            {"type": kind, **envelope, **{k: FRAMES[kind].fields[k].pack(v) for k, v in frame.fields.items()}}
-        )
+        header: bytes = msgpack.packb({"type": kind, **envelope, **fields})
     except (ValueError, TypeError, OverflowError) as error:
         raise ProtocolError(kind, "header", str(error)) from None
     return _check_length(len(header), kind).to_bytes(PREFIX, "big") + header
@@ -153,11 +141,10 @@ def decode(header: bytes | memoryview, seq: int, *, ram_pages: int = 0) -> tuple
     _check_envelope(kind, envelope)
     if envelope["seq"] != seq:
         raise ProtocolError(kind, "seq", f"{envelope['seq']} where {seq} is due")
-    _unpack_fields(kind, fields)
-    _check_fields(kind, fields, ram_pages)
+    fields = _convert(kind, fields, ram_pages, packing=False)
     frame, length = Frame(kind, envelope["sent_ns"], envelope["arrives_ns"], fields), envelope["payload"]
-    if frame.carries_pages and length != _content_length(fields):
-        raise ProtocolError(kind, "payload", f"{length} bytes, but runs make it {_content_length(fields)}")
+    if frame.carries_pages and length != _content_length(kind, fields):
+        raise ProtocolError(kind, "payload", f"{length} bytes is not what runs make it")
     return frame, length
 
 
@@ -184,33 +171,17 @@ def _check_length(length: int, kind: str) -> int:
     return length
 
 
-def _content_length(fields: Mapping[str, Any]) -> int:
-    return int(as_runs(fields["runs"])[:, 1].sum()) * PAGE
-
-
-def _unpack_fields(kind: str, values: dict[str, Any]) -> None:
-    for name, field in FRAMES[kind].fields.items():
-        if name in values:
-            try:
-                values[name] = field.unpack(values[name])
-            except ValueError as problem:
-                raise ProtocolError(kind, name, str(problem)) from None
-
-
-def _check_each(
-    kind: str, fields: Mapping[str, Field], values: Mapping[str, Any], ram_pages: int = 0
-) -> None:
-    for name, field in fields.items():
-        if name not in values:
-            raise ProtocolError(kind, name, "missing")
-        try:
-            field.check(values[name], ram_pages)
-        except ValueError as problem:
-            raise ProtocolError(kind, name, str(problem)) from None
+def _content_length(kind: str, fields: Mapping[str, Any]) -> int:
+    runs, zero = as_runs(fields["runs"]), as_runs(fields["zero"])
+    try:
+        check_disjoint(runs, zero)
+    except ValueError as problem:
+        raise ProtocolError(kind, "zero", str(problem)) from None
+    return int(runs[:, 1].sum()) * PAGE
 
 
 def _check_envelope(kind: str, envelope: Mapping[str, Any]) -> None:
-    _check_each(kind, ENVELOPE, envelope)
+    _convert_each(kind, ENVELOPE, envelope, 0, packing=False)
     if envelope["arrives_ns"] < envelope["sent_ns"]:
         raise ProtocolError(kind, "arrives_ns", "earlier than sent_ns")
     length, limit = envelope["payload"], FRAMES[kind].max_payload
@@ -218,14 +189,25 @@ def _check_envelope(kind: str, envelope: Mapping[str, Any]) -> None:
         raise ProtocolError(kind, "payload", f"{length} bytes long, allowed are 0..{limit}")
 
 
-def _check_fields(kind: str, values: Mapping[str, Any], ram_pages: int) -> None:
+def _convert(kind: str, values: Mapping[str, Any], ram_pages: int, *, packing: bool) -> dict[str, Any]:
+    """All fields of a frame in the other form, checked."""
     fields = FRAMES[kind].fields
     if kind == "hello" and values.get("version") != PROTOCOL_VERSION:
-        _check_each(kind, {"version": COUNT}, values)
-        return
-    _check_each(kind, fields, values, ram_pages)
-    if len(values) != len(fields):
+        return {**values, **_convert_each(kind, {"version": COUNT}, values, ram_pages, packing=packing)}
+    if values.keys() - fields.keys():
         raise ProtocolError(kind, f"{min(values.keys() - fields.keys(), key=repr)!r:.40}", "unknown field")
-    if FRAMES[kind].carries_pages and len(values["runs"]) and len(values["zero"]):
-        both = np.concatenate((as_runs(values["runs"]), as_runs(values["zero"])))
-        _check_each(kind, {"zero": RUNS}, {"zero": both[both[:, 0].argsort()]}, ram_pages)
+    return _convert_each(kind, fields, values, ram_pages, packing=packing)
+
+
+def _convert_each(
+    kind: str, fields: Mapping[str, Field], values: Mapping[str, Any], ram_pages: int, *, packing: bool
+) -> dict[str, Any]:
+    converted = {}
+    for name, field in fields.items():
+        if name not in values:
+            raise ProtocolError(kind, name, "missing")
+        try:
+            converted[name] = (field.pack if packing else field.unpack)(values[name], ram_pages)
+        except ValueError as problem:
+            raise ProtocolError(kind, name, str(problem)) from None
+    return converted

@@ -11,6 +11,7 @@ import pytest
 
 from livemig.analysis.judge import judge
 from livemig.analysis.result import exit_code
+from livemig.analysis.text import verdict_text
 from livemig.errors import InputError
 
 from .histories import arm, ended, irq, judged, passed, resume, run_json, state, stop
@@ -136,6 +137,13 @@ def test_exit_codes() -> None:
         == 1
     )
     assert exit_code(judged(arm(0, 10), irq(10), ended(20))) == 3
+
+
+def test_a_guest_whose_process_died_after_it_crossed_is_no_good_migration_whatever_the_logs_say() -> None:
+    dead = judged(*GOOD, owner="none", reason="the destination was ended by signal 9")
+    assert (dead.migration.owner, exit_code(dead)) == ("none", 3)
+    assert "nobody runs it now: the destination was ended by signal 9" in verdict_text(dead)
+    assert exit_code(judged(*GOOD, owner="destination")) == 0
 
 
 def test_a_migration_that_failed_leaves_the_guest_on_the_source() -> None:

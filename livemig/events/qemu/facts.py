@@ -1,0 +1,76 @@
+"""What a ``run.toml`` beside the logs says of a captured run. All of it is optional, and none is needed."""
+
+from __future__ import annotations
+
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from livemig.errors import InputError
+
+_US_PER_S = 1_000_000
+
+
+class Facts:
+    """Looks a key up in any of the file's tables, or at its top. Times are exact: no float is read."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read ``path``; None: no facts.
+
+        Raises:
+            InputError: it cannot be read, or is not TOML.
+        """
+        self.path = path
+        self.verbatim: dict[str, Any] = {}
+        self._tables: list[dict[str, Any]] = []
+        if path is None:
+            return
+        try:
+            text = path.read_text()
+            self.verbatim = tomllib.loads(text)
+            exact = tomllib.loads(text, parse_float=Decimal)
+        except OSError as error:
+            raise InputError(str(path), error.strerror or str(error)) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(str(path), f"not TOML: {error}") from None
+        self._tables = [exact, *(table for table in exact.values() if isinstance(table, dict))]
+
+    def _get(self, kinds: tuple[type, ...], needed: str, *keys: str) -> Any:
+        for key in keys:
+            for table in self._tables:
+                if key in table and not isinstance(table[key], dict):
+                    value = table[key]
+                    if isinstance(value, bool) or not isinstance(value, kinds):
+                        raise InputError(str(self.path), f"{key}: {value!r}, needed: {needed}")
+                    return value
+        return None
+
+    def text(self, *keys: str) -> str | None:
+        """The first of ``keys`` that is there. Raises InputError if it is no string."""
+        value: str | None = self._get((str,), "a string", *keys)
+        return value
+
+    def integer(self, *keys: str) -> int | None:
+        """The first of ``keys`` that is there. Raises InputError if it is not an integer above 0."""
+        value: int | None = self._get((int,), "an integer", *keys)
+        if value is not None and value <= 0:
+            raise InputError(str(self.path), f"{keys[0]}: {value}, needed: an integer above 0")
+        return value
+
+    def microseconds(self, *keys: str, unit: int = _US_PER_S) -> int | None:
+        """The first of ``keys`` that is there, a number of ``unit`` microseconds, not negative.
+
+        Raises:
+            InputError: it is no such number.
+        """
+        value: Decimal | int | None = self._get((int, Decimal), "a number", *keys)
+        if value is None:
+            return None
+        if not 0 <= value < 1 << 60:  # Neither is infinity or not-a-number.
+            raise InputError(str(self.path), f"{keys[0]}: {value}, needed: a time")
+        return int(value * unit)
+
+    @property
+    def live(self) -> bool:
+        return self.text("how", "method") == "live"
