@@ -21,12 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run it."""
-    from livemig.analysis.result import exit_code
-    from livemig.analysis.text import verdict_text
     from livemig.launch.scenario import run_again, run_scenario
 
     config = read_config(args)
     result = run_scenario(config, args.config, args.out, print_progress)
+    from livemig.analysis.result import exit_code
+    from livemig.analysis.text import verdict_text
+
     if args.json:
         import orjson
 

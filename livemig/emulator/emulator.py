@@ -70,12 +70,14 @@ class Emulator:
         self._channel: Channel | None = None
         self._orders: list[_Order] = []
         self._logged_ns = 0
+        self._log_every_ns = _LOG_EVERY_NS if clock.virtual else _WALL_LOG_EVERY_NS
         self._nursery: trio.Nursery
 
     # -- for others -------------------------------------------------------------------------------------------------
 
     def emit(self, t_ns: int, event: str, /, **fields: Any) -> None:
-        """Log an event, and tell whoever watches. Given to the migration's side."""
+        """Log an event, behind all that the CPUs did before it, and tell whoever watches."""
+        self._log_cpus(t_ns)
         self.log.event(t_ns, event, **fields)
         if event == "migration_state":
             self._watch(Notice("MIGRATION", {"status": fields["status"], "reason": fields["reason"]}))
@@ -175,8 +177,10 @@ class Emulator:
         if not self.clock.virtual:
             await self._barrier.run_to(now)
         self.machine.catch_up(now)
-        self._log_cpus(now)
         self._act(now)
+        if now - self._logged_ns >= self._log_every_ns:
+            self._log_cpus(now)
+            self.log.flush()
 
     def _waiting_to_act(self) -> bool:
         """Something has happened outside virtual time."""
@@ -207,8 +211,7 @@ class Emulator:
         if self._inbox:
             instants.append(self._inbox[0][0])
         if self.machine.running or self.machine.state is RunState.PAUSED:
-            every = _LOG_EVERY_NS if self.clock.virtual else _WALL_LOG_EVERY_NS
-            instants += [self.duration_ns, self._logged_ns + every]
+            instants += [self.duration_ns, self._logged_ns + self._log_every_ns]
         return min(instants, default=None)
 
     def _act(self, now: int) -> None:
@@ -230,8 +233,6 @@ class Emulator:
             self.side.tick(now)
         self._post()
         self.conclude(now)
-        if not self.clock.virtual:
-            self.log.flush()
 
     def fail(self, now: int, error: LivemigError) -> None:
         """The migration cannot go on."""

@@ -7,6 +7,7 @@ before it runs trio, and has no other threads then.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import sys
@@ -42,6 +43,13 @@ class Child:
             await trio.lowlevel.wait_readable(self._pidfd)
             self._reap()
         return self.exit_code
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long for the process to end, without trio; whether it has."""
+        if self.exit_code is None:
+            select.select([self._pidfd], [], [], seconds)
+            self._reap()
+        return self.exit_code is not None
 
     def let_go(self) -> None:
         """Tell it, by the end of its lifeline, that it is not needed any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import tempfile
@@ -49,10 +50,16 @@ class PairOutcome:
     reason: str
 
 
-def run_pair(config: Config, directory: Path, progress: Progress = lambda side, event: None) -> PairOutcome:
+def run_pair(
+    config: Config,
+    directory: Path,
+    progress: Progress = lambda side, event: None,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> PairOutcome:
     """Start both sides, migrate, wait for the end; their logs are in ``directory`` then.
 
-    Not to be called where trio runs, or beside other threads: it forks.
+    Not to be called where trio runs, or beside other threads: it forks. ``meanwhile`` is called in a thread while
+    the pair runs, when this process has nothing to do.
 
     Raises:
         LivemigError: it could not be started.
@@ -72,6 +79,8 @@ def run_pair(config: Config, directory: Path, progress: Progress = lambda side, 
             listener.close()
             return run_source(config, directory / "source.jsonl", None, control)
 
+        gc.freeze()  # what was imported stays: no process need look through it, or copy its pages
+        gc.enable()
         for name, run in ((DESTINATION, destination), (SOURCE, source)):
             qmp = socket.socket(socket.AF_UNIX)
             qmp.bind(str(private / name))
@@ -80,7 +89,7 @@ def run_pair(config: Config, directory: Path, progress: Progress = lambda side, 
             stack.callback(_end, sides[name].child)
         listener.close()
         try:
-            return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress)
+            return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress, meanwhile)
         except BaseExceptionGroup as group:
             raise plain(group) from group
 
@@ -88,16 +97,16 @@ def run_pair(config: Config, directory: Path, progress: Progress = lambda side, 
 def _end(child: Child) -> None:
     """Whatever happened: no process is left behind."""
     child.let_go()
-    deadline = time.monotonic() + _PATIENCE_S
-    while child.exit_code is None and time.monotonic() < deadline:
-        child._reap()
-        time.sleep(0.002)
-    child.kill()
+    if not child.wait(_PATIENCE_S):
+        child.kill()
     child.close()
 
 
-async def _supervise(source: _Side, destination: _Side, uri: str, progress: Progress) -> PairOutcome:
+async def _supervise(
+    source: _Side, destination: _Side, uri: str, progress: Progress, meanwhile: Callable[[], object]
+) -> PairOutcome:
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, meanwhile)
         nursery.start_soon(_drive, source, progress, uri)
         nursery.start_soon(_drive, destination, progress, None)
         await source.over.wait()

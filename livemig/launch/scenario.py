@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from livemig.analysis.judge import judge
-from livemig.analysis.result import Result
 from livemig.config.model import Config
 from livemig.emulator.twin import run_twin
 from livemig.launch import run_directory
 from livemig.launch.pair import Progress, run_pair
 from livemig.strategies.table import STRATEGIES
+
+if TYPE_CHECKING:
+    from livemig.analysis.result import Result
 
 LOGS = ("source.jsonl", "destination.jsonl")
 
@@ -29,16 +32,23 @@ def run_scenario(
     directory = run_directory.create(out, f"{Path(config_file).stem}-{config.migration.strategy}")
     manifest = run_directory.manifest(config, config_file)
     run_directory.write(directory, manifest)
-    outcome = run_pair(config, directory, progress)
+    outcome = run_pair(config, directory, progress, meanwhile=_import_the_judge)
     if config.checks.twin:
         run_twin(config, directory / "twin.jsonl")
     manifest["migration"] = {"status": outcome.status, "owner": outcome.owner, "reason": outcome.reason}
     manifest["complete"] = True
     run_directory.write(directory, manifest)
+    from livemig.analysis.judge import judge
+
     result = judge(directory)
     manifest["result"] = result.as_dict()
     run_directory.write(directory, manifest)
     return result
+
+
+def _import_the_judge() -> None:
+    for name in ("judge", "text"):
+        import_module(f"livemig.analysis.{name}")
 
 
 def run_again(config: Config, directory: Path) -> str:

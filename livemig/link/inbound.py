@@ -70,10 +70,12 @@ class Inbound:
     def _parse(self) -> Generator[Frame | None]:
         prefix, room = memoryview(bytearray(PREFIX)), memoryview(bytearray(MAX_HEADER))
         for seq in count():
-            self._during, self.wants = "the wait for a frame", [prefix]
+            self._during = "the wait for a frame"
+            nothing_yet = self.wants = [prefix]
             while self.wants:
                 yield None
-                self._during = "the header of a frame"
+                if self.wants is not nothing_yet:
+                    self._during = "the header of a frame"
             header = room[: header_length(prefix)]
             yield from self._fill([header])
             frame, length = decode(header, seq, ram_pages=len(self._memory) // PAGE)

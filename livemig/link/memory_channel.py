@@ -39,6 +39,7 @@ class MemoryChannel(Channel):
         self._last_not_before = 0.0
         self._next: Chunk | None = None
         self._here = memoryview(b"")
+        self._closed = False
 
     @classmethod
     def pair(
@@ -59,13 +60,14 @@ class MemoryChannel(Channel):
             raise PeerLost("sending") from None
 
     async def flush(self) -> None:
+        self._require_open()
         await _sleep_until(self._last_not_before)
-        if not self._outgoing.statistics().open_send_channels:
-            raise trio.ClosedResourceError
+        self._require_open()
         if not self._outgoing.statistics().open_receive_channels:
             raise PeerLost("sending")
 
     async def receive(self) -> Frame:
+        self._require_open()
         while (frame := self._inbound.next_frame()) is None:
             if not self._here:
                 await self._arrive()
@@ -75,11 +77,16 @@ class MemoryChannel(Channel):
         return frame
 
     async def aclose(self) -> None:
+        self._closed = True
         self._outgoing.close()
         self._incoming.close()
         self._outbound.release()
         self._inbound.release()
         await trio.lowlevel.checkpoint()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError
 
     async def _arrive(self) -> None:
         """Bytes `_here`; none at the end of the stream."""

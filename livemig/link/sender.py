@@ -67,7 +67,7 @@ class Sender:
                 try:
                     self._write(item)
                 except Exception as error:
-                    self.failure = error
+                    self.failure = error.with_traceback(None)  # it would keep hold of guest RAM
 
     def _write(self, item: Outgoing) -> None:
         wait = item.not_before and item.not_before - time.monotonic()

@@ -172,6 +172,7 @@ def _check_length(length: int, kind: str) -> int:
 
 
 def _content_length(kind: str, fields: Mapping[str, Any]) -> int:
+    """Bytes of the content of `runs`, of which no page may be in `zero` too."""
     runs, zero = as_runs(fields["runs"]), as_runs(fields["zero"])
     try:
         check_disjoint(runs, zero)

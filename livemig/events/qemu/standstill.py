@@ -68,7 +68,7 @@ def at_stop(found: Survey, who: Roles, facts: Facts, hz: int, cpus: int) -> Stan
     if act_us is None:
         return None
     saved = _saved(who, cpus)
-    halt_ns = _halted_by_decr(who.vcpus, saved, hz)
+    halt_ns = _halted_by_decr(who.vcpus, saved, act_us, hz)
     stop_us, by = _stop(found, facts, act_us, halt_ns)
     decr: list[int | None] = list(saved) or _shown(who, stop_us, _FOREVER, cpus)
     exact = standing_tb(who.main, stop_us, _FOREVER)
@@ -101,12 +101,13 @@ def _saved(who: Roles, cpus: int) -> list[int]:
     return [signed(reading.value, 32) for reading in whole[-1]] if whole else []
 
 
-def _halted_by_decr(vcpus: Sequence[Thread], saved: Sequence[int], hz: int) -> int | None:
-    """When the clock stopped, by how far each DECR had come down since it was written."""
+def _halted_by_decr(vcpus: Sequence[Thread], saved: Sequence[int], act_us: int, hz: int) -> int | None:
+    """When the clock stopped, by how far each DECR had come down since it was written; not before the last act."""
     if len(vcpus) != len(saved):
         return None
-    pairs = ((thread.last_write, value) for thread, value in zip(vcpus, saved, strict=True))
-    return min((1000 * write.t_us + ns_up(write.value - value, hz) for write, value in pairs if write), default=None)
+    pairs = [(thread.last_write, value) for thread, value in zip(vcpus, saved, strict=True)]
+    ends = (1000 * write.t_us + ns_up((write.value - value) & 0xFFFF_FFFF, hz) for write, value in pairs if write)
+    return min((end for end in ends if end >= 1000 * act_us), default=None)
 
 
 # ── the destination ──
@@ -143,7 +144,8 @@ def _resume(
     counting = [write.value for write in loads if not write.value >> 31 & 1]
     if counting and who.main is not None and who.main.raises:
         run_us = who.main.raises[0] - ns_up(min(counting), hz) // 1000
-        return min(max(run_us, loads[-1].t_us), latest_us), "inferred: the first interrupt less the DECR that was loaded"
+        by = "inferred: the first interrupt, and the DECR that was loaded"
+        return min(max(run_us, loads[-1].t_us), latest_us), by
     downtime_us = facts.microseconds("qemu_reported_downtime_ms", "downtime_reported_ms", unit=1000)
     if downtime_us is not None and facts.live:
         return min(stop_us + downtime_us, latest_us), "inferred: the downtime that QEMU reported"
@@ -172,7 +174,7 @@ def _decr_at_resume(
     found: Survey, who: Roles, loaded_us: int, run_us: int, hz: int, cpus: int
 ) -> list[int | None]:
     """Where nothing was loaded: what the observer saw before, or what was first read after, reckoned back."""
-    shown = _shown(who, loaded_us, run_us, cpus, last=True)
+    shown = _shown(who, loaded_us, run_us, cpus)
     if any(value is not None for value in shown):
         return shown
     stop_us = _FOREVER if found.next_stop_us is None else found.next_stop_us
@@ -191,12 +193,11 @@ def _decr_at_resume(
 # ── both ──
 
 
-def _shown(who: Roles, begin_us: int, end_us: int, cpus: int, last: bool = False) -> list[int | None]:
-    """The DECRs that the monitor showed: of every CPU, or of the first, which is its default."""
-    readings = who.main.decr.between(begin_us, end_us) if who.main else []
-    burst = last_burst(readings) if last else readings[:cpus]
+def _shown(who: Roles, begin_us: int, end_us: int, cpus: int) -> list[int | None]:
+    """The DECRs that the monitor last showed: of every CPU, or of the first, which is its default."""
+    burst = last_burst(who.main.decr.between(begin_us, end_us)) if who.main else []
     if len(burst) != cpus:
-        burst = burst[-1:] if last else burst[:1]
+        burst = burst[-1:]
     return [*(signed(reading.value, 32) for reading in burst), *[None] * (cpus - len(burst))]
 
 

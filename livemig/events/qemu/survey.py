@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -23,21 +23,19 @@ from livemig.events.qemu.trace import (
 _KEPT: Final = 256
 """Readings and writes kept of each thread at either end."""
 _MOST_THREADS: Final = 4096
+AT_ONCE_US: Final = 1_000
+"""An interrupt that a write raises comes within this time."""
 _RESET: Final = 0xFFFF_FFFF
 """What QEMU writes to DECR at its own start."""
 
 
 class Write(NamedTuple):
-    """A write to DECR. ``loaded``: it was read just before, as ``mtdec`` and QEMU's post_load do, and a reset not.
-
-    ``raised``: the write itself raised the interrupt.
-    """
+    """A write to DECR. ``loaded``: it was read just before, as ``mtdec`` and QEMU's post_load do, and a reset not."""
 
     t_us: int
     old: int
     value: int
     loaded: bool
-    raised: bool = False
 
 
 class Reading(NamedTuple):
@@ -77,7 +75,7 @@ class Thread:
         self.tid = tid
         self.counts: Counter[str] = Counter()
         self.raises: list[int] = []
-        """When it raised an interrupt that it had not just written: the first and the last time."""
+        """The first and the last time that it raised an interrupt, but for one that its own write raised."""
         self.says_main = False
         """It did what only QEMU's main thread does."""
         self.first_us = self.last_us = 0
@@ -91,7 +89,8 @@ class Thread:
         """The first read, whether a write follows or not."""
         self.wrote_tb = False
         self._read: Reading | None = None
-        self._just_wrote = False
+        self._wrote_us: int | None = None
+        """When it wrote a negative value, if that was the last thing it did."""
 
     def see(self, line: Line) -> None:
         """Take one of its lines, in their order."""
@@ -99,7 +98,7 @@ class Thread:
         self.counts[event] += 1
         self.first_us = self.first_us or line.t_us
         self.last_us = line.t_us
-        just_wrote, self._just_wrote = self._just_wrote, event == DECR_STORE
+        wrote_us, self._wrote_us = self._wrote_us, None
         if event == TB_LOAD:
             self.tb.add(Reading(line.t_us, line.value))
         elif event == DECR_LOAD:
@@ -109,7 +108,7 @@ class Thread:
         elif event == DECR_STORE:
             self._write(line)
         elif event == DECR_EXCP and line.word == "raise":
-            self._raise(line, just_wrote)
+            self._raise(line, wrote_us)
         elif event == TB_STORE:
             self.wrote_tb = True
             self.tb.clear()  # What was read before says nothing of TB now.
@@ -122,15 +121,14 @@ class Thread:
             self._read = None
         elif line.value == _RESET and line.old in (0, _RESET):
             self.says_main = True
+        if line.value >> 31 & 1:
+            self._wrote_us = line.t_us
         self.last_write = Write(line.t_us, line.old, line.value, loaded)
         if len(self.writes) < _KEPT:
             self.writes.append(self.last_write)
 
-    def _raise(self, line: Line, just_wrote: bool) -> None:
-        if just_wrote:
-            if len(self.writes) < _KEPT:
-                self.writes[-1] = self.writes[-1]._replace(raised=True)
-        else:
+    def _raise(self, line: Line, wrote_us: int | None) -> None:
+        if wrote_us is None or line.t_us - wrote_us > AT_ONCE_US:
             self.raises = [self.raises[0] if self.raises else line.t_us, line.t_us]
 
     def settle(self) -> None:
@@ -172,7 +170,7 @@ def survey(log: TraceLog) -> Survey:
         thread = threads.get(line.tid)
         if thread is None:
             if len(threads) == _MOST_THREADS:
-                raise InputError(str(log.path), f"more than {_MOST_THREADS} threads: not the log of one QEMU", line.number)
+                raise InputError(str(log.path), "too many threads: not the log of one QEMU", line.number)
             thread = threads[line.tid] = Thread(line.tid)
         thread.see(line)
         if line.event == RUN_STATE:

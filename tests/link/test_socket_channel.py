@@ -1,0 +1,72 @@
+"""What only a channel over a socket has to do: threads, and a kernel between the two."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from ends import PAGE, connected, link_threads, on_trio, ram, sockets
+
+from livemig.errors import PeerLost
+from livemig.link.socket_channel import SocketChannel
+from livemig.migration.frames import Frame
+
+BYE = Frame("bye", 0, 0)
+BOTH = pytest.mark.parametrize("kind", ["unix", "tcp"])
+
+
+@BOTH
+@on_trio
+async def test_more_than_any_socket_buffers_goes_both_ways_at_once(kind: str) -> None:
+    one, other = ram(8192, seed=1), ram(8192, seed=2)
+    half = len(one) // 2
+    async with connected(kind, one, other) as (near, far):
+        for first in range(0, 4096, 256):
+            near.post(Frame("pages", 0, 0, {"runs": [[first, 256]], "zero": []}))
+            far.post(Frame("pages", 0, 0, {"runs": [[4096 + first, 256]], "zero": []}))
+        near.post(BYE)
+        far.post(BYE)
+        assert await far.receive() == BYE
+        assert await near.receive() == BYE
+    assert one[:] == other[:]
+    assert one[:PAGE] != one[half : half + PAGE]
+
+
+@BOTH
+@on_trio
+async def test_content_is_what_ram_holds_when_it_is_sent(kind: str) -> None:
+    source, destination = ram(4096), ram(4096)
+    async with connected(kind, source, destination) as (near, far):
+        for first in range(0, 4096, 256):  # blocks: nobody reads, and 16 MiB are too much for the kernel
+            near.post(Frame("pages", 0, 0, {"runs": [[first, 256]], "zero": []}))
+        near.post(BYE)
+        source[-PAGE:] = b"n" * PAGE
+        await far.receive()
+    assert destination[-PAGE:] == b"n" * PAGE
+
+
+@BOTH
+@on_trio
+async def test_a_channel_has_two_threads_while_it_lives_and_closes_its_socket(kind: str) -> None:
+    one, other = sockets(kind)
+    with other:
+        async with SocketChannel(one):
+            assert link_threads() == ["livemig-send", "livemig-receive"]
+        assert link_threads() == []
+        assert one.fileno() == -1
+        other.settimeout(1)
+        assert other.recv(1) == b""
+
+
+@BOTH
+@on_trio
+async def test_a_peer_that_resets_the_connection_while_it_is_sent_to_is_lost(kind: str) -> None:
+    memory = ram(4096, seed=1)
+    async with connected(kind, memory, ram(4096)) as (near, far):
+        for first in range(0, 4096, 256):
+            near.post(Frame("pages", 0, 0, {"runs": [[first, 256]], "zero": []}))
+        await trio.sleep(0.01)
+        await far.aclose()
+        with pytest.raises(PeerLost):
+            await near.flush()
+        with pytest.raises(PeerLost):
+            near.post(BYE)
