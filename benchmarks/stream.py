@@ -1,31 +1,26 @@
-"""Streaming guest RAM between two processes, beside bare Python sockets that move the same memory.
+"""Streaming guest RAM between two processes, beside bare Python sockets that move as much of the same memory.
 
-    python -m benchmarks.stream [--rounds N] [--mib N]
-
-Every figure is a median over rounds, its ratio the median of the rounds' own ratios: each measurement stands between
-two of its peer. RAM is a shared anonymous mapping, non-zero, and every page is present at both ends, as on a second
-pass of precopy; all times are from the first byte posted to the acknowledgement that the last has been placed.
+RAM is non-zero and present at both ends, as it is from the second pass of precopy on. A time is from the first frame
+posted to the answer that the last has been placed. Bare sockets have the system's buffers, which suit them best.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import mmap
 import os
 import socket
-import statistics
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import trio
 
+from benchmarks.figure import Figure, beside
 from livemig.link.buffers import Buffers, behind
 from livemig.link.pages import in_place
 from livemig.link.socket_channel import SocketChannel
-from livemig.machine.ram import PAGE, Pages
+from livemig.machine.ram import PAGE, Pages, Ram
 from livemig.migration.fields import Runs, as_runs
 from livemig.migration.frames import MAX_PAGES, Frame
 from livemig.migration.passes import page_runs
@@ -138,7 +133,7 @@ def connected(family: str) -> tuple[socket.socket, socket.socket]:
     return near, far
 
 
-def seconds(family: str, mover: Mover, source: mmap.mmap, destination: mmap.mmap) -> float:
+def seconds(family: str, mover: Mover, source: Ram, destination: Ram) -> float:
     """How long `mover` takes from this process to a forked one."""
     near, far = connected(family)
     child = os.fork()
@@ -146,97 +141,75 @@ def seconds(family: str, mover: Mover, source: mmap.mmap, destination: mmap.mmap
         status = 1
         try:
             near.close()
-            np.frombuffer(destination, np.uint8)[::PAGE] = 0  # maps every page in this process
-            mover.receive(far, memoryview(destination))
+            destination.words[:, 0] = 0  # every page is present in this process
+            mover.receive(far, destination.memory)
             status = 0
         finally:
             os._exit(status)
     far.close()
-    took = mover.send(near, memoryview(source))
+    took = mover.send(near, source.memory)
     near.close()
     if os.waitpid(child, 0)[1]:
         raise RuntimeError("the receiving process failed")
     return took
 
 
-def layouts(page_count: int) -> dict[str, Pages]:
-    """Which half of RAM is dirty."""
-    draw = np.random.default_rng(2).permutation(page_count)
-    return {
-        "contiguous": np.arange(page_count // 2),
-        "isolated": np.arange(0, page_count, 2),
-        "random half": np.sort(draw[: page_count // 2]),
-    }
-
-
-def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
-    """Measure; print and give one object a figure."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stream")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--mib", type=int, default=512, help="RAM at either end; half of it is dirty")
-    options = parser.parse_args(argv)
-    size = options.mib << 20
-    source, destination = mmap.mmap(-1, size), mmap.mmap(-1, size)
-    words = np.random.default_rng(1).integers(1, 1 << 63, size // 8, dtype=np.uint64)
-    np.frombuffer(source, np.uint64)[:] = words
-    np.frombuffer(destination, np.uint64)[:] = 0
-    figures = []
-    for family in ("unix", "tcp"):
-        for layout, pages in layouts(size // PAGE).items():
-            figures += _compare(
-                f"stream {family} {layout}", family, pages, source, destination, options.rounds
-            )
-    for figure in figures:
-        print(json.dumps(figure))
-    return figures
-
-
-def _compare(
-    name: str, family: str, pages: Pages, source: mmap.mmap, destination: mmap.mmap, rounds: int
-) -> list[dict[str, Any]]:
-    channel = through_channel(pages)
-    peers = {"bare sockets, contiguous": bare_contiguous(len(pages) * PAGE)}
-    if "contiguous" not in name:
-        peers["bare sockets, iovecs"] = bare_iovecs(pages)
-    seconds(family, channel, source, destination)
-    _verify(pages, source, destination)
-    rates: dict[str, list[tuple[float, float]]] = {}
-    gigabytes = len(pages) * PAGE / 1e9
-    for _ in range(rounds):
-        for peer, mover in peers.items():
-            before = seconds(family, mover, source, destination)
-            own = seconds(family, channel, source, destination)
-            after = seconds(family, mover, source, destination)
-            rates.setdefault(peer, []).append((gigabytes / own, gigabytes * 2 / (before + after)))
-        own_rate = rates["bare sockets, contiguous"][-1][0]
-        rates.setdefault("memcpy", []).append(
-            (own_rate, gigabytes / _copy_seconds(pages, source, destination))
-        )
-    return [_figure(name, peer, pairs) for peer, pairs in rates.items()]
-
-
-def _figure(name: str, peer: str, rates: list[tuple[float, float]]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": round(statistics.median(own for own, _ in rates), 3),
-        "unit": "GB/s",
-        "peer": peer,
-        "peer_value": round(statistics.median(other for _, other in rates), 3),
-        "ratio": round(statistics.median(own / other for own, other in rates), 3),
-    }
-
-
-def _copy_seconds(pages: Pages, source: mmap.mmap, destination: mmap.mmap) -> float:
-    size = len(pages) * PAGE
+def copy_seconds(size: int, source: Ram, destination: Ram) -> float:
+    """How long `size` bytes take from RAM to RAM, with nothing between."""
     began = time.perf_counter()
-    memoryview(destination)[:size] = memoryview(source)[:size]
+    destination.memory[:size] = source.memory[:size]
     return time.perf_counter() - began
 
 
-def _verify(pages: Pages, source: mmap.mmap, destination: mmap.mmap) -> None:
-    sent, got = (np.frombuffer(ram, np.uint64).reshape(-1, PAGE // 8)[pages] for ram in (source, destination))
-    if not np.array_equal(sent, got):
+def layouts(page_count: int) -> dict[str, Pages]:
+    """Which half of RAM is dirty."""
+    drawn = np.random.default_rng(2).permutation(page_count)[: page_count // 2]
+    return {
+        "contiguous": np.arange(page_count // 2),
+        "isolated pages": np.arange(0, page_count, 2),
+        "random half": np.sort(drawn),
+    }
+
+
+def compare(name: str, family: str, pages: Pages, source: Ram, destination: Ram, rounds: int) -> list[Figure]:
+    """The channel beside its peers, over `family`, every measurement between two of its peer."""
+    size = len(pages) * PAGE
+    channel = through_channel(pages)
+    peers = {"bare sockets, contiguous": bare_contiguous(size)}
+    if "contiguous" not in name:
+        peers["bare sockets, the same iovecs"] = bare_iovecs(pages)
+    destination.words[:] = 0
+    seconds(family, channel, source, destination)
+    if not np.array_equal(source.words[pages], destination.words[pages]):
         raise RuntimeError("the pages that arrived are not the pages that were sent")
+    ours: dict[str, list[float]] = {peer: [] for peer in (*peers, "memcpy")}
+    theirs: dict[str, list[float]] = {peer: [] for peer in ours}
+    for _ in range(rounds):
+        for peer, mover in peers.items():
+            before = seconds(family, mover, source, destination)
+            ours[peer].append(size / 1e9 / seconds(family, channel, source, destination))
+            theirs[peer].append(2 * size / 1e9 / (before + seconds(family, mover, source, destination)))
+        ours["memcpy"].append(ours["bare sockets, contiguous"][-1])
+        theirs["memcpy"].append(size / 1e9 / copy_seconds(size, source, destination))
+    return [beside(name, "GB/s", ours[peer], peer, theirs[peer]) for peer in ours]
+
+
+def main(argv: list[str] | None = None) -> list[Figure]:
+    """Measure and print; gives the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks stream")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--mib", type=int, default=512, help="RAM at either end; half of it is dirty")
+    options = parser.parse_args(argv)
+    source, destination = Ram(options.mib << 20), Ram(options.mib << 20)
+    source.words[:] = np.random.default_rng(1).integers(1, 1 << 63, source.words.shape, dtype=np.uint64)
+    figures: list[Figure] = []
+    for family in ("unix", "tcp"):
+        for layout, pages in layouts(source.page_count).items():
+            found = compare(f"stream: {family}, {layout}", family, pages, source, destination, options.rounds)
+            for figure in found:
+                figure.show()
+            figures += found
+    return figures
 
 
 if __name__ == "__main__":

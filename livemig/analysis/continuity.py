@@ -2,12 +2,13 @@
 
 With ⟨TB, DECR⟩ at the stop and a blackout of x exact ticks, ``advance`` asks for ⟨TB + x, DECR - x⟩ at the
 resume and ``freeze`` for ⟨TB, DECR⟩. Whatever the policy, TB + DECR must not change: the interrupt comes at
-the TB at which the guest asked for it. Errors are what is read less what is right.
+the TB at which the guest asked for it. Errors are what is read less what is right; they are by CPU, for those
+CPUs of which it was recorded on both sides.
 """
 
 from __future__ import annotations
 
-from livemig.analysis.crossing import Moment
+from livemig.analysis.crossing import Moment, PerCpu
 from livemig.analysis.manifest import Manifest
 from livemig.analysis.ticks import NS_PER_S, error_ticks, signed
 from livemig.analysis.verdict import Unknown
@@ -26,45 +27,45 @@ def tolerance_ticks(manifest: Manifest) -> int:
 
 
 def tb_error(manifest: Manifest, stop: Moment, resume: Moment) -> int:
-    """Of CPU 0's TB."""
+    """Of CPU 0's TB; raises Unknown where it was not recorded."""
+    if stop.tb is None or resume.tb is None:
+        raise Unknown("TB was not recorded at the stop and at the resume")
     moved = signed(resume.tb - stop.tb, TB_BITS)
     return error_ticks(moved, _world_ns(manifest, stop, resume), manifest.machine.timebase_hz)
 
 
 def tb_skew(resume: Moment) -> int:
     """The widest gap between two CPUs' TB; raises Unknown where they were not recorded."""
-    if not resume.cpu_tb:
+    recorded = [tb for tb in resume.cpu_tb or () if tb is not None]
+    if not recorded or len(recorded) != len(resume.cpu_tb or ()):
         raise Unknown("the TB of each CPU was not recorded at the resume")
-    apart = [signed(tb - resume.cpu_tb[0], TB_BITS) for tb in resume.cpu_tb]
+    apart = [signed(tb - recorded[0], TB_BITS) for tb in recorded]
     return max(apart) - min(apart)
 
 
-def decr_errors(manifest: Manifest, stop: Moment, resume: Moment) -> list[int]:
-    """Of every CPU's DECR; raises Unknown where one side did not record them."""
-    before, after = _both(stop.decr, resume.decr, "DECR")
-    bits, hz, ns = (
-        manifest.machine.decrementer_bits,
-        manifest.machine.timebase_hz,
-        _world_ns(manifest, stop, resume),
-    )
-    return [-error_ticks(signed(old - new, bits), ns, hz) for old, new in zip(before, after, strict=True)]
+def decr_errors(manifest: Manifest, stop: Moment, resume: Moment) -> dict[int, int]:
+    """Of each CPU's DECR; raises Unknown where none was recorded on both sides."""
+    bits, hz = manifest.machine.decrementer_bits, manifest.machine.timebase_hz
+    ns = _world_ns(manifest, stop, resume)
+    both = _both(stop.decr, resume.decr, "DECR")
+    return {cpu: -error_ticks(signed(old - new, bits), ns, hz) for cpu, (old, new) in both.items()}
 
 
-def decr_slips(manifest: Manifest, stop: Moment, resume: Moment) -> list[int]:
+def decr_slips(manifest: Manifest, stop: Moment, resume: Moment) -> dict[int, int]:
     """By how much each CPU's TB + DECR changed, modulo DECR's width; raises Unknown as `decr_errors` does."""
-    tb_before, tb_after = _both(stop.cpu_tb, resume.cpu_tb, "the TB of each CPU")
-    before, after = _both(stop.decr, resume.decr, "DECR")
+    tbs = _both(stop.cpu_tb, resume.cpu_tb, "the TB of each CPU")
+    decrs = _both(stop.decr, resume.decr, "DECR")
     bits = manifest.machine.decrementer_bits
-    was = [tb + decr for tb, decr in zip(tb_before, before, strict=True)]
-    now = [tb + decr for tb, decr in zip(tb_after, after, strict=True)]
-    return [signed(new - old, bits) for old, new in zip(was, now, strict=True)]
+    return {
+        cpu: signed(tbs[cpu][1] + new - tbs[cpu][0] - old, bits) for cpu, (old, new) in decrs.items() if cpu in tbs
+    }
 
 
-def _both(
-    before: tuple[int, ...] | None, after: tuple[int, ...] | None, what: str
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    if not before or not after:
+def _both(before: PerCpu | None, after: PerCpu | None, what: str) -> dict[int, tuple[int, int]]:
+    pairs = enumerate(zip(before or (), after or (), strict=False))
+    recorded = {cpu: (old, new) for cpu, (old, new) in pairs if old is not None and new is not None}
+    if not recorded:
         raise Unknown(f"{what} was not recorded at the stop and at the resume")
-    if len(before) != len(after):
-        raise Unknown(f"{what}: {len(before)} at the stop, {len(after)} at the resume")
-    return before, after
+    if len(before or ()) != len(after or ()):
+        raise Unknown(f"{what}: {len(before or ())} at the stop, {len(after or ())} at the resume")
+    return recorded

@@ -21,8 +21,6 @@ def fill(buffers: Buffers, data: memoryview) -> int:
     copied = 0
     for buffer in buffers:
         piece = data[copied : copied + len(buffer)]
-        if not piece:
-            break
         buffer[: len(piece)] = piece
         copied += len(piece)
     return copied

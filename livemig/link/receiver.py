@@ -20,9 +20,7 @@ class Receiver:
         deliver: called from the thread.
     """
 
-    def __init__(
-        self, sock: socket.socket, inbound: Inbound, deliver: Callable[[Frame | Exception], None]
-    ) -> None:
+    def __init__(self, sock: socket.socket, inbound: Inbound, deliver: Callable[[Frame | Exception], None]) -> None:
         self._sock, self._inbound, self._deliver = sock, inbound, deliver
         self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="livemig-receive", daemon=True)

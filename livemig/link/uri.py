@@ -77,7 +77,7 @@ async def connect(uri: str, timeout_ns: int) -> socket.socket:
             try:
                 return await _connect_once(address)
             except OSError as error:
-                problem = error.strerror or str(error)
+                problem = _reason(error)
             await trio.sleep(_RETRY_S)
     raise ConnectTimeout(uri, timeout_ns, problem)
 
@@ -113,6 +113,13 @@ async def _connect_once(address: UnixAddress | TcpAddress) -> socket.socket:
     sock = socket.socket(fileno=stream.socket.detach())
     sock.setblocking(True)
     return sock
+
+
+def _reason(error: OSError) -> str:
+    """trio gives the errors of all addresses of a host as a group."""
+    if isinstance(error.__cause__, ExceptionGroup):
+        return "; ".join(getattr(each, "strerror", None) or str(each) for each in error.__cause__.exceptions)
+    return error.strerror or str(error)
 
 
 def _listen_unix(address: UnixAddress) -> socket.socket:

@@ -235,9 +235,7 @@ async def test_pages_outside_ones_own_ram_are_not_posted_and_do_not_count(kind: 
 
 
 @every_kind
-@given(
-    st.lists(st.binary(max_size=40) | st.sampled_from([FRAMES, b"\0\0\0\x20", b"\0\0\0\x01\x80"]), max_size=4)
-)
+@given(st.lists(st.binary(max_size=40) | st.sampled_from([FRAMES, b"\0\0\0\x20", b"\0\0\0\x01\x80"]), max_size=4))
 @settings(max_examples=40)
 @on_trio
 async def test_garbage_raises_what_it_should_and_touches_no_ram(kind: str, garbage: list[bytes]) -> None:

@@ -50,9 +50,7 @@ def applied(sent: list[Frame], source: bytes, destination: bytes) -> bytes:
     pages = [destination[i : i + PAGE] for i in range(0, len(destination), PAGE)]
     for frame in sent:
         for first, count in frame.fields.get("runs", []):
-            pages[first : first + count] = [
-                source[i * PAGE : (i + 1) * PAGE] for i in range(first, first + count)
-            ]
+            pages[first : first + count] = [source[i * PAGE : (i + 1) * PAGE] for i in range(first, first + count)]
         for first, count in frame.fields.get("zero", []):
             pages[first : first + count] = [bytes(PAGE)] * count
     return b"".join(pages)
@@ -60,9 +58,7 @@ def applied(sent: list[Frame], source: bytes, destination: bytes) -> bytes:
 
 @given(st.lists(frames, max_size=6), st.lists(st.integers(1, 3 * PAGE), min_size=1, max_size=5))
 @settings(max_examples=60)
-def test_frames_and_pages_come_out_the_same_however_the_stream_is_cut(
-    sent: list[Frame], sizes: list[int]
-) -> None:
+def test_frames_and_pages_come_out_the_same_however_the_stream_is_cut(sent: list[Frame], sizes: list[int]) -> None:
     source, destination = ram(PAGES, seed=1), ram(PAGES, seed=2)
     before = destination[:]
     got = feed(Inbound(memoryview(destination)), stream(sent, source), sizes)

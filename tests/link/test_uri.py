@@ -40,9 +40,9 @@ def test_a_uri_names_an_address_and_an_address_its_uri(uri: str, address: UnixAd
 @pytest.mark.parametrize(
     "uri",
     [
-        "", "unix", "unix:", "/tmp/x", "udp:localhost:1", "tcp:", "tcp:localhost", "tcp::1", "tcp:localhost:", "tcp:h:65536",
-        "tcp:h:-1", "tcp:h:+1", "tcp:h: 1", "tcp:h:1x", "tcp:h:٣", "tcp:::1:5", "tcp:[]:5", "tcp:[h]:5", "tcp:[::1]", "unix:a\0b",
-        "UNIX:/tmp/x",
+        "", "unix", "unix:", "/tmp/x", "UNIX:/tmp/x", "unix:a\0b", "udp:localhost:1",
+        "tcp:", "tcp:localhost", "tcp::1", "tcp:localhost:", "tcp:h:65536", "tcp:h:-1", "tcp:h:+1", "tcp:h: 1",
+        "tcp:h:1x", "tcp:h:٣", "tcp:::1:5", "tcp:[]:5", "tcp:[h]:5", "tcp:[::1]",
     ],
 )  # fmt: skip
 def test_anything_else_is_refused_with_what_is_allowed(uri: str) -> None:
@@ -92,7 +92,7 @@ async def test_ipv6_in_brackets(tmp_path: Path) -> None:
 @on_trio
 async def test_nobody_there_is_a_timeout_that_says_why_the_last_try_failed(tmp_path: Path, uri: str) -> None:
     began = time.monotonic()
-    with pytest.raises(ConnectTimeout, match="No such file|refused"):
+    with pytest.raises(ConnectTimeout, match=r"No such file|refused"):
         await connect(uri.format(tmp_path), S // 10)
     assert 0.1 <= time.monotonic() - began < 1
 
@@ -160,9 +160,7 @@ def test_a_port_that_is_taken_is_in_use() -> None:
         listen(uri)
 
 
-@pytest.mark.parametrize(
-    "uri", ["unix:/no/such/directory/s", "tcp:no-such-host.invalid:1", "tcp:192.0.2.1:0"]
-)
+@pytest.mark.parametrize("uri", ["unix:/no/such/directory/s", "tcp:no-such-host.invalid:1", "tcp:192.0.2.1:0"])
 def test_a_place_that_cannot_be_listened_at_is_a_usage_error(uri: str) -> None:
     with pytest.raises(UsageError) as error:
         listen(uri, insecure=True)

@@ -86,9 +86,7 @@ def test_every_type_is_decoded_from_the_format(kind: str) -> None:
     frame, length = decode(msgpack.packb(header(kind)), 4, ram_pages=RAM_PAGES)
     assert (frame.type, frame.sent_ns, frame.arrives_ns, frame.payload) == (kind, 10, 20, b"")
     assert length == (12288 if kind == "pages" else 0)
-    got = {
-        name: np.asarray(value).tolist() if kind == "pages" else value for name, value in frame.fields.items()
-    }
+    got = {name: np.asarray(value).tolist() if kind == "pages" else value for name, value in frame.fields.items()}
     assert got == EXAMPLES[kind]
 
 
@@ -204,9 +202,7 @@ def test_no_other_length_is_believed(prefix: bytes) -> None:
 @pytest.mark.parametrize("extra", [{}, {"flavour": [{"x": 1}]}])
 def test_a_hello_of_another_version_is_understood_so_far_as_to_be_refused(extra: dict[str, Any]) -> None:
     for name in ("machine", "strategy", "capabilities"):
-        frame, _ = decode(
-            msgpack.packb(header("hello", version=PROTOCOL_VERSION + 1, **{name: ...}, **extra)), 4
-        )
+        frame, _ = decode(msgpack.packb(header("hello", version=PROTOCOL_VERSION + 1, **{name: ...}, **extra)), 4)
         assert frame.fields["version"] == 2
     again = encode(Frame("hello", 0, 0, {"version": 2, **extra}), 0)
     assert decode(again[4:], 0)[0].fields == {"version": 2, **extra}
@@ -280,12 +276,7 @@ def test_runs_are_taken_exactly_if_they_are_right_page_by_page(
 
 
 anything = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(1 << 63), (1 << 64) - 1)
-    | st.floats()
-    | st.binary()
-    | st.text(),
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats() | st.binary() | st.text(),
     lambda children: st.lists(children) | st.dictionaries(st.text() | st.binary(), children),
     max_leaves=20,
 )
@@ -297,9 +288,7 @@ def test_garbage_raises_nothing_but_protocol_errors(packed: bytes) -> None:
 
 
 @given(st.sampled_from(sorted(EXAMPLES)), st.data())
-def test_one_field_replaced_by_anything_is_taken_or_refused_as_a_protocol_error(
-    kind: str, data: st.DataObject
-) -> None:
+def test_one_field_replaced_by_anything_is_taken_or_refused_as_a_protocol_error(kind: str, data: st.DataObject) -> None:
     right = header(kind)
     name = data.draw(st.sampled_from(sorted(right)))
     packed = msgpack.packb({**right, name: data.draw(anything)})

@@ -24,6 +24,8 @@ class Cpu:
         """Raised here, and not taken."""
         self.carried = False
         """Raised on the source, and not taken there."""
+        self.raised_ns = -1
+        """When it was last raised."""
         self.raise_by_ns = -1
         """Until when a raise may still be logged, of an interrupt that the handler was seen to take already."""
         self.reading: tuple[int, int] | None = None

@@ -30,7 +30,7 @@ _VECTOR: Final = 0x900
 _NEAR_NS: Final = 20_000_000
 """A raise this long before its deadline is still that deadline's: the line of a write may be late."""
 _FRESH_NS: Final = 1_000_000
-"""A reading of TB this old is that of the handler that now reads DECR."""
+"""A reading of TB this old, after the raise, is that of the handler that now reads DECR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +119,7 @@ class History:
         elif event == DECR_LOAD:
             decr = signed(line.value, 32)
             if self._takes(t_ns, cpu, decr):
-                fresh = cpu.reading is not None and t_ns - cpu.reading[0] <= _FRESH_NS
-                tb = cpu.reading[1] if fresh and cpu.reading else self._tb_at(t_ns)
-                yield self._interrupt("interrupt", t_ns, cpu, tb, decr)
+                yield self._interrupt("interrupt", t_ns, cpu, self._handler_tb(t_ns, cpu), decr)
                 cpu.take()
         elif event == DECR_STORE:
             cpu.write(t_ns, line.value, line.old, hz, self.plan.level)
@@ -153,7 +151,7 @@ class History:
             cpu.raised = False
             return
         yield self._interrupt("interrupt_masked", t_ns, cpu, self._tb_at(t_ns), cpu.decr(t_ns, self.plan.hz))
-        cpu.raised, cpu.counting = True, False
+        cpu.raised, cpu.raised_ns, cpu.counting = True, t_ns, False
 
     def _raised_cpu(self, t_ns: int, line: Line) -> Cpu | None:
         """Whose interrupt QEMU raises; None if it is not the guest's, or the log does not show it."""
@@ -271,6 +269,12 @@ class History:
         if zero_ns is None:
             return None
         return max(0, ticks_down(t_ns + 1000 * self.plan.origin_us - zero_ns, hz))
+
+    def _handler_tb(self, t_ns: int, cpu: Cpu) -> int | None:
+        """TB as the handler that now reads DECR has read it, if it has."""
+        if cpu.reading is not None and cpu.reading[0] >= max(cpu.raised_ns, t_ns - _FRESH_NS):
+            return cpu.reading[1]
+        return self._tb_at(t_ns)
 
     def _armed(self, t_ns: int, cpu: int, value: int, tb: int | None, deadline_ns: int | None, cause: str) -> Event:
         return self._event(

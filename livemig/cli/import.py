@@ -1,0 +1,75 @@
+"""``livemig import qemu SOURCE.log DESTINATION.log``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.add_argument("what", choices=("qemu",), help="whose logs they are")
+    parser.add_argument("source", type=Path, metavar="SOURCE.log", help="the source's trace log, plain or gzipped")
+    parser.add_argument("destination", type=Path, metavar="DESTINATION.log", help="the destination's")
+    parser.add_argument(
+        "--timebase-hz", type=_frequency, required=True, metavar="N", help="of the guest's timebase; 25000000, or 25MHz"
+    )
+    parser.add_argument("--run-toml", type=Path, metavar="FILE", help="what else is known of the run")
+    parser.add_argument(
+        "--late-tolerance", type=_time, default="20ms", metavar="TIME", help="lateness that is the host's (20ms)"
+    )
+    parser.add_argument(
+        "--time-policy", choices=("advance", "freeze"), help="what guest time shall do over the blackout (either)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="the run directory, to be made")
+    parser.add_argument("--json", action="store_true", help="print what became of the lines as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it."""
+    from livemig.events.qemu.importing import Wanted, import_qemu
+
+    wanted = Wanted(args.timebase_hz, args.run_toml, args.late_tolerance, args.time_policy)
+    account = import_qemu(args.source, args.destination, args.out, wanted)["import"]
+    if account["not_understood"]:
+        first = ", ".join(account["first_places"])
+        print(f"livemig: {account['not_understood']:,} lines not understood; first: {first}", file=sys.stderr)
+    if args.json:
+        import orjson
+
+        print(orjson.dumps({"run_dir": str(args.out), **account}).decode())
+    else:
+        print(_summary(account, args.out))
+    return 0
+
+
+def _summary(account: dict[str, Any], out: Path) -> str:
+    lines = [f"{account['lines']:,} lines of {len(account['cpus'])} CPUs; now: livemig analyze {out}"]
+    for what in ("stopped", "resumed"):
+        by = account[f"{what}_by"]
+        lines.append(f"  {what}: {'not in the logs' if by is None else 'by ' * ':' not in by + by}")
+    for name in ("interrupts_unplaced", "interrupts_before_the_first_arm"):
+        if account[name]:
+            lines.append(f"  {name.replace('_', ' ')}: {account[name]:,}")
+    lines += [f"  guessed: {what}" for what in account["guessed"]]
+    return "\n".join(lines)
+
+
+def _frequency(text: str) -> int:
+    from livemig.config.units import FREQUENCY
+
+    return _positive(int(text) if text.isdecimal() else FREQUENCY.parse(text))
+
+
+def _time(text: str) -> int:
+    from livemig.config.units import TIME
+
+    return _positive(TIME.parse(text))
+
+
+def _positive(value: int) -> int:
+    if not 0 < value < 1 << 62:
+        raise ValueError(value)
+    return value
