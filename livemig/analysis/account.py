@@ -20,10 +20,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from livemig.analysis.attribution import Attribution
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
 from livemig.analysis.manifest import Manifest
 from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.policy import TimePolicy
 from livemig.analysis.tally import Tally
 from livemig.analysis.ticks import tick_ns
 from livemig.analysis.verdict import EVIDENCE_LIMIT, Evidence
@@ -77,9 +79,20 @@ class Cell:
 
 
 class Account(Observer):
-    """Follows the guest's timers in its owner's log: the other side's start-up state is not the guest's."""
+    """Follows the guest's timers in its owner's log: the other side's start-up state is not the guest's.
 
-    def __init__(self, manifest: Manifest, crossing: Crossing) -> None:
+    Args:
+        crossing, policy: seen before it at every event; ``policy`` may be left out where the manifest names one.
+        attribution: told of every interrupt that is late.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        crossing: Crossing,
+        policy: TimePolicy | None = None,
+        attribution: Attribution | None = None,
+    ) -> None:
         rule = manifest.rule
         self.cells: dict[Key, Cell] = {}
         self.findings: dict[str, list[Finding]] = {
@@ -88,7 +101,8 @@ class Account(Observer):
         """The first few of each kind; ``unexplained``: delayed by neither the guest nor a pause."""
         self.unexplained = 0
         self._crossing = crossing
-        self._freezes = rule.freezes
+        self._policy = policy or TimePolicy(manifest, crossing)
+        self._attribution = attribution
         self._level = manifest.machine.trigger == "level"
         self._cpus = manifest.machine.cpus
         self._sign = manifest.machine.decrementer_bits - 1
@@ -183,7 +197,7 @@ class Account(Observer):
         stop_ns, resume_ns = crossing.pauses[-1]
         stood = stop_ns - self._behind
         self._epoch = len(crossing.pauses)
-        self._behind = crossing.paused_ns if self._freezes else 0
+        self._behind = crossing.paused_ns if self._policy.freezes else 0
         self._resumed = resume_ns - self._behind
         if crossing.resume.pending is not None:
             raised = crossing.resume.raised()
@@ -248,13 +262,15 @@ class Account(Observer):
             return
         tally.late += 1
         self._note("late", key, arm.deadline_ns, late, seen)
+        if self._attribution is not None:
+            self._attribution.late(*key, arm.deadline_ns, due, raised, now, arm.epoch)
         if (unexplained := raised - due - self._stood_still(arm, due, raised)) > tolerance:
             self.unexplained += 1
             self._note("unexplained", key, arm.deadline_ns, unexplained, seen)
 
     def _stood_still(self, arm: Arm, begin: int, end: int) -> int:
         """For how much of this stretch of guest time the guest stood still."""
-        if self._freezes or self._epoch == arm.epoch:
+        if self._policy.freezes or self._epoch == arm.epoch:
             return 0
         return self._crossing.paused_within(begin, end)
 

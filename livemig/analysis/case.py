@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from livemig.analysis.account import Account
+from livemig.analysis.attribution import Attribution
 from livemig.analysis.census import Census
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Log, Place, merged
@@ -13,9 +14,11 @@ from livemig.analysis.manifest import Manifest
 from livemig.analysis.observer import Observer, close, observe
 from livemig.analysis.ownership import Ownership
 from livemig.analysis.pending import Pending
+from livemig.analysis.policy import ADVANCE, TimePolicy
 from livemig.analysis.timebase import Timebase
 from livemig.analysis.transfer import Transfer
 from livemig.analysis.twin import Twin
+from livemig.analysis.unserved import Unserved
 from livemig.analysis.watchdog import Watchdog
 
 _Kind = TypeVar("_Kind", bound=Observer)
@@ -25,7 +28,8 @@ class Case:
     """One run before the judge: ``case[Account]`` is its account, ``Twin in case`` whether it has a twin.
 
     Args:
-        manifest: what the launcher knows.
+        manifest: what the launcher knows. Afterwards ``case.manifest`` has the time policy that was kept, even if
+            nobody asked for one.
         source, destination: the logs; read here, to their ends.
         twin: the twin's log, if there is one.
         directory: where the files lie, for the path in an InputError.
@@ -42,12 +46,17 @@ class Case:
         twin: Iterable[tuple[Event, Place]] | None = None,
         directory: str = "",
     ) -> None:
-        self.manifest = manifest
         crossing = Crossing()
+        policy = TimePolicy(manifest, crossing)
+        attribution = Attribution(manifest, crossing, policy)
+        timebase = Timebase(manifest.machine.timebase_hz, crossing)
         self._observers: dict[type[Observer], Observer] = {
             Crossing: crossing,  # First: the others ask it who owns the guest.
-            Account: Account(manifest, crossing),
-            Timebase: Timebase(manifest.machine.timebase_hz, crossing),
+            TimePolicy: policy,
+            Attribution: attribution,
+            Account: Account(manifest, crossing, policy, attribution),
+            Timebase: timebase,
+            Unserved: Unserved(crossing, timebase),
             Ownership: Ownership(crossing),
             Census: Census(crossing),
             Transfer: Transfer(crossing),
@@ -67,6 +76,7 @@ class Case:
         if crossing.running is None and crossing.stop is not None:
             self.end_ns = crossing.stop.t_ns
         self._crashed |= close(observers, self.end_ns, self._crashed)
+        self.manifest = manifest.under(policy.kept or ADVANCE)
 
     def __contains__(self, kind: type[Observer]) -> bool:
         return kind in self._observers

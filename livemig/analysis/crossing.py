@@ -10,16 +10,20 @@ from livemig.analysis.observer import Handler, Observer
 from livemig.analysis.verdict import Evidence, Unknown
 from livemig.events.schema import SOURCE
 
+PerCpu = tuple[int | None, ...]
+"""One entry a CPU; None where it was not recorded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A ``machine_stopped`` or ``machine_resumed``. One entry a CPU; None where it was not recorded."""
+    """A ``machine_stopped`` or ``machine_resumed``; None where it was not recorded."""
 
     side: str
     state: str
-    tb: int
-    cpu_tb: tuple[int, ...] | None
-    decr: tuple[int, ...] | None
+    tb: int | None
+    cpu_tb: PerCpu | None
+    clock_ns: int | None
+    decr: PerCpu | None
     pending: tuple[frozenset[str], ...] | None
     ram_digest: str | None
     seen: Evidence
@@ -32,6 +36,7 @@ class Moment:
             state=event["state"],
             tb=event["tb"],
             cpu_tb=None if cpu_tb is None else tuple(cpu_tb),
+            clock_ns=event["clock_ns"],
             decr=None if decr is None else tuple(decr),
             pending=None if pending is None else tuple(frozenset(names) for names in pending),
             ram_digest=event["ram_digest"],

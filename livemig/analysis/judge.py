@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import TypeVar
 
 from livemig.analysis.account import Account
+from livemig.analysis.attribution import Attribution
 from livemig.analysis.case import Case
 from livemig.analysis.checks import examine
 from livemig.analysis.continuity import decr_errors, tb_error, tb_skew
 from livemig.analysis.crossing import Crossing
+from livemig.analysis.impact import impacts
+from livemig.analysis.inference import Inference, infer
 from livemig.analysis.log import Log
 from livemig.analysis.manifest import Manifest
-from livemig.analysis.result import DecrementerAcross, Migration, Result, TimebaseAcross
+from livemig.analysis.policy import TimePolicy
+from livemig.analysis.result import Attributed, DecrementerAcross, Migration, Policy, Result, TimebaseAcross
 from livemig.analysis.tally import Tally
+from livemig.analysis.ticks import to_ns
 from livemig.analysis.timebase import Timebase
 from livemig.analysis.transfer import Transfer
 from livemig.analysis.twin import Twin
+from livemig.analysis.unserved import Unserved
 from livemig.analysis.verdict import overall
 from livemig.errors import InputError
 from livemig.events.schema import DESTINATION, SOURCE
@@ -27,18 +33,20 @@ _T = TypeVar("_T")
 _FINAL = ("completed", "failed", "cancelled")
 
 
-def judge(run_dir: str | Path) -> Result:
+def judge(run_dir: str | Path, time_policy: str | None = None) -> Result:
     """Judge a finished run, in one pass over its logs and in memory that does not grow with them.
 
     Args:
         run_dir: holds ``run.json`` and ``source.jsonl``; ``destination.jsonl`` if the migration got there,
             ``twin.jsonl`` if a twin ran.
+        time_policy: ``advance`` or ``freeze``, to judge by; None: what the run asked for.
 
     Raises:
         InputError: a file is missing, half-written or malformed.
     """
     directory = Path(run_dir)
     manifest = Manifest.read(directory / "run.json")
+    manifest = manifest.under(time_policy or manifest.rule.time_policy)
     with ExitStack() as files:
 
         def log(name: str, side: str | None) -> Log:
@@ -60,6 +68,7 @@ def result_of(case: Case, run_dir: str = "") -> Result:
     """The checks' verdicts and the figures of a case."""
     checks = examine(case)
     cpus = _if_known(lambda: case[Account].per_cpu()) or []
+    behind_ns = _if_known(lambda: case[Timebase].behind_ns())
     missing = None
     if Twin in case:
         missing = _if_known(
@@ -76,7 +85,11 @@ def result_of(case: Case, run_dir: str = "") -> Result:
         missing=missing,
         timebase=_timebase(case),
         decrementer=_if_known(lambda: _decrementer(case)) or [],
-        guest_behind_ns=_if_known(lambda: case[Timebase].behind_ns()),
+        guest_behind_ns=behind_ns,
+        time_policy=Policy(case[TimePolicy].asked, case[TimePolicy].found),
+        inference=_if_known(lambda: _inference(case)) or Inference(),
+        attributed=_if_known(lambda: _attributed(case[Attribution])) or Attributed(),
+        impact=impacts(_if_known(lambda: _unserved_ns(case)), behind_ns),
     )
 
 
@@ -111,12 +124,29 @@ def _timebase(case: Case) -> TimebaseAcross:
     if crossed is None:
         return TimebaseAcross(hz)
     stop, resume = crossed
-    error, skew = tb_error(case.manifest, stop, resume), _if_known(lambda: tb_skew(resume))
-    return TimebaseAcross(hz, stop.tb, resume.tb, error, skew)
+    error = _if_known(lambda: tb_error(case.manifest, stop, resume))
+    return TimebaseAcross(hz, stop.tb, resume.tb, error, _if_known(lambda: tb_skew(resume)))
 
 
 def _decrementer(case: Case) -> list[DecrementerAcross]:
     stop, resume = case[Crossing].ends()
-    errors = decr_errors(case.manifest, stop, resume)
     before, after = stop.decr or (), resume.decr or ()
-    return [DecrementerAcross(cpu, before[cpu], after[cpu], error) for cpu, error in enumerate(errors)]
+    return [
+        DecrementerAcross(cpu, old, new, error)
+        for cpu, error in decr_errors(case.manifest, stop, resume).items()
+        if (old := before[cpu]) is not None and (new := after[cpu]) is not None
+    ]
+
+
+def _inference(case: Case) -> Inference:
+    machine = case.manifest.machine
+    return infer(*case[Crossing].ends(), machine.timebase_hz, machine.decrementer_bits)
+
+
+def _attributed(attribution: Attribution) -> Attributed:
+    return Attributed(tuple(attribution.worst), attribution.count, attribution.total)
+
+
+def _unserved_ns(case: Case) -> int | None:
+    ticks = case[Unserved].ticks
+    return None if ticks is None else to_ns(ticks, case.manifest.machine.timebase_hz)

@@ -82,7 +82,8 @@ def merged(
 
 
 _LISTS: dict[str, type] = {"cpu_tb": int, "pending": list}
-_INTEGERS = {"cpu", "value", "tb", "late_ns", "pass", "bytes", "duration_ns"}
+_INTEGERS = {"cpu", "value", "late_ns", "pass", "bytes", "duration_ns"}
+_INTEGERS_OR_NULL = {"tb", "clock_ns", "deadline_ns"}
 
 
 def malformed(event: Event) -> str | None:
@@ -94,7 +95,7 @@ def malformed(event: Event) -> str | None:
         value = event[key]
         if key in _INTEGERS and type(value) is not int:
             return f"{name}: {key} is {value!r}, an integer is needed"
-        if key == "deadline_ns" and value is not None and type(value) is not int:
+        if key in _INTEGERS_OR_NULL and value is not None and type(value) is not int:
             return f"{name}: {key} is {value!r}, an integer or null is needed"
         if key in _LISTS and value is not None and not _one_each(value, _LISTS[key]):
             return f"{name}: {key} is {value!r}, a list with one entry a CPU is needed"
@@ -102,4 +103,6 @@ def malformed(event: Event) -> str | None:
 
 
 def _one_each(value: object, kind: type) -> bool:
-    return isinstance(value, list) and all(isinstance(entry, kind) for entry in value)
+    return isinstance(value, list) and all(
+        isinstance(entry, kind) or (entry is None and kind is int) for entry in value
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import orjson
 from livemig.errors import InputError
 
 SCHEMA: Final = 1
+TIME_POLICIES: Final = ("advance", "freeze")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Rule:
     """What the run is judged by.
 
     Args:
-        time_policy: guest time over the blackout: ``advance`` with the world, or ``freeze``.
+        time_policy: guest time over the blackout: ``advance`` with the world, or ``freeze``; None: nobody knows.
         late_tolerance_ns: slack in wall mode; in virtual mode there is none.
         lost_after_ns: what comes later than this (and the blackout) after an arm was due does not answer it.
         downtime_ns: the blackout asked for; None: whatever the transfer takes.
@@ -38,7 +39,7 @@ class Rule:
         clock: ``virtual`` or ``wall``.
     """
 
-    time_policy: str
+    time_policy: str | None
     late_tolerance_ns: int
     lost_after_ns: int
     downtime_ns: int | None
@@ -66,8 +67,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
+    """``strategy``: the one asked for; None: nobody knows, as of a log that was imported."""
+
     engine: str
-    strategy: str
+    strategy: str | None
     seed: int | None
     machine: Machine
     rule: Rule
@@ -102,7 +105,7 @@ class Manifest:
         claim = top.raw.get("migration") or {}
         return cls(
             engine=top.text("engine"),
-            strategy=top.text("strategy"),
+            strategy=top.optional_text("strategy"),
             seed=top.optional("seed"),
             machine=Machine(
                 model=machine.text("model"),
@@ -113,7 +116,7 @@ class Manifest:
                 watchdog=machine.raw.get("watchdog") is True,
             ),
             rule=Rule(
-                time_policy=rule.text("time_policy", "advance", "freeze"),
+                time_policy=rule.optional_text("time_policy", *TIME_POLICIES),
                 late_tolerance_ns=rule.integer("late_tolerance_ns"),
                 lost_after_ns=rule.integer("lost_after_ns"),
                 downtime_ns=rule.optional("downtime_ns"),
@@ -122,6 +125,10 @@ class Manifest:
             ),
             claim=Claim(claim.get("status"), claim.get("owner"), claim.get("reason")),
         )
+
+    def under(self, time_policy: str | None) -> Manifest:
+        """The same run, judged by another policy."""
+        return replace(self, rule=replace(self.rule, time_policy=time_policy))
 
 
 class _Table:
@@ -154,3 +161,6 @@ class _Table:
         if not isinstance(value, str) or (allowed and value not in allowed):
             raise self._fail(key, " or ".join(allowed) or "a string")
         return value
+
+    def optional_text(self, key: str, *allowed: str) -> str | None:
+        return None if self.raw.get(key) is None else self.text(key, *allowed)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from livemig.analysis.attribution import Late
+from livemig.analysis.impact import Impact
+from livemig.analysis.inference import Inference
 from livemig.analysis.manifest import Manifest
 from livemig.analysis.tally import Tally
 from livemig.analysis.verdict import Verdict, Word
@@ -47,6 +51,23 @@ class DecrementerAcross:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """``asked``: None if nobody said. ``found``: what TB did over the blackout, None if neither of the two."""
+
+    asked: str | None
+    found: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attributed:
+    """Where lateness comes from: of the ``worst``, and of all ``interrupts`` that were late, part by part, in ticks."""
+
+    worst: tuple[Late, ...] = ()
+    interrupts: int = 0
+    total: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Everything about one judged run.
 
@@ -54,6 +75,7 @@ class Result:
         interrupts: over all CPUs; ``cpus``: the same of each.
         missing: by CPU, deliveries that the twin had and this run has not; None without a twin.
         guest_behind_ns: how far the guest's TB is behind the world at the end; None if it was never read.
+        inference: the strategy that the log shows. impact: what the blackout trips in a real guest.
     """
 
     run_dir: str
@@ -67,6 +89,15 @@ class Result:
     timebase: TimebaseAcross
     decrementer: list[DecrementerAcross]
     guest_behind_ns: int | None
+    time_policy: Policy
+    inference: Inference
+    attributed: Attributed
+    impact: list[Impact]
+
+    @property
+    def strategy(self) -> str | None:
+        """The one asked for, else the one that the log shows."""
+        return self.manifest.strategy or self.inference.strategy
 
     @property
     def crossed(self) -> bool:
@@ -78,7 +109,7 @@ class Result:
         return {
             "run_dir": self.run_dir,
             "engine": self.manifest.engine,
-            "strategy": self.manifest.strategy,
+            "strategy": self.strategy,
             "seed": self.manifest.seed,
             "verdict": self.verdict,
             "checks": {name: verdict.as_dict() for name, verdict in self.checks.items()},
@@ -91,6 +122,15 @@ class Result:
             "timebase": asdict(self.timebase),
             "decrementer": [asdict(decrementer) for decrementer in self.decrementer],
             "guest_behind_ns": self.guest_behind_ns,
+            "time_policy": asdict(self.time_policy),
+            "inference": self.inference.as_dict(),
+            "attribution": [late.as_dict() for late in self.attributed.worst],
+            "attribution_total": {
+                "interrupts": self.attributed.interrupts,
+                "late_ticks": sum(self.attributed.total.values()),
+                "parts": dict(self.attributed.total),
+            },
+            "impact": [impact.as_dict() for impact in self.impact],
         }
 
 

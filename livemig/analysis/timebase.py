@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
-from livemig.analysis.ticks import error_ticks, signed, to_ns
+from livemig.analysis.ticks import NS_PER_S, error_ticks, signed, to_ns
 from livemig.analysis.verdict import EVIDENCE_LIMIT, Evidence
 
 WIDTH = 64
@@ -31,9 +31,9 @@ class Timebase(Observer):
         return dict.fromkeys((*names, "machine_stopped", "machine_resumed"), self._read)
 
     def _read(self, event: Event, place: Place) -> None:
-        if event["side"] != self._crossing.owner:
-            return
         tb = event["tb"]
+        if tb is None or event["side"] != self._crossing.owner:
+            return
         if self._first is None:
             self._first = event["t_ns"], tb
         elif tb < self._tb and (fall := -signed(tb - self._tb, WIDTH)) > 0:
@@ -42,6 +42,12 @@ class Timebase(Observer):
                 self.falls.append((fall, Evidence(*place, event["t_ns"])))
         self.readings += 1
         self._tb, self._t_ns = tb, event["t_ns"]
+
+    def at(self, t_ns: int) -> int | None:
+        """TB at ``t_ns``, if it ran on from the last reading; None: nothing was read."""
+        if self._first is None:
+            return None
+        return self._tb + max(0, t_ns - self._t_ns) * self._hz // NS_PER_S
 
     def behind_ns(self) -> int | None:
         """How far the guest's last reading is behind a timebase that went with the world from the first one.

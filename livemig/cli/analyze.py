@@ -26,7 +26,8 @@ def run(args: argparse.Namespace) -> int:
         words[word] += 1
         worst = max(worst, code, key=SEVERITY.index)
     if len(args.runs) > 1 and not args.json:
-        counts = ", ".join(f"{words[word]} {word}" for word in ("valid", "invalid", "unknown", "unreadable") if words[word])
+        kinds = ("valid", "invalid", "unknown", "unreadable")
+        counts = ", ".join(f"{words[kind]} {kind}" for kind in kinds if words[kind])
         print(f"{len(args.runs)} runs: {counts}")
     return worst
 

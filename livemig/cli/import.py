@@ -49,7 +49,7 @@ def _summary(account: dict[str, Any], out: Path) -> str:
     lines = [f"{account['lines']:,} lines of {len(account['cpus'])} CPUs; now: livemig analyze {out}"]
     for what in ("stopped", "resumed"):
         by = account[f"{what}_by"]
-        lines.append(f"  {what}: {'not in the logs' if by is None else 'by ' * ':' not in by + by}")
+        lines.append(f"  {what}: {by or 'not in the logs'}")
     for name in ("interrupts_unplaced", "interrupts_before_the_first_arm"):
         if account[name]:
             lines.append(f"  {name.replace('_', ' ')}: {account[name]:,}")
@@ -58,18 +58,18 @@ def _summary(account: dict[str, Any], out: Path) -> str:
 
 
 def _frequency(text: str) -> int:
-    from livemig.config.units import FREQUENCY
-
-    return _positive(int(text) if text.isdecimal() else FREQUENCY.parse(text))
+    return _quantity("FREQUENCY", "1Hz", "10GHz", f"{text}Hz" if text.isdecimal() else text)
 
 
 def _time(text: str) -> int:
-    from livemig.config.units import TIME
-
-    return _positive(TIME.parse(text))
+    return _quantity("TIME", "0ns", "1h", text)
 
 
-def _positive(value: int) -> int:
-    if not 0 < value < 1 << 62:
-        raise ValueError(value)
-    return value
+def _quantity(dimension: str, low: str, high: str, text: str) -> int:
+    from livemig.config import units
+    from livemig.config.quantity import Quantity
+
+    try:
+        return Quantity(getattr(units, dimension), low, high).parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

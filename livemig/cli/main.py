@@ -18,6 +18,10 @@ gc.disable()
 COMMANDS = {
     "run": "a pair of processes: a guest is migrated between them, and the run is judged",
     "compare": "the same scenario under every strategy, in one table",
+    "import": "the trace logs of a real QEMU pair, turned into a run directory that can be judged",
+    "query": "SQL over the events of stored runs",
+    "trace": "export a run for Perfetto's timeline",
+    "analyze": "judge stored runs again",
     "source": "one side: run the guest, and migrate it away",
     "destination": "the other side: wait for a guest, and run it",
 }

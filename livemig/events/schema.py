@@ -35,9 +35,10 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "migration_pass": (
         "pass", "dirty_pages", "zero_pages", "bytes", "rate", "remaining", "dirty_rate", "duration_ns",
     ),
-    # The time state leaves and enters a machine. `saved` is what travels, as it is sent.
-    "state_saved": ("strategy", "tb", "clock_ns", "decr", "saved"),
-    "state_restored": ("strategy", "tb_before", "tb_after", "clock_ns", "decr_before", "decr_after", "saved"),
+    # The time state leaves and enters a machine. `saved` is what travels, as it is sent; `host` is all that the
+    # strategy saw of the host's clocks: time_of_day_ns, ticks, tick_hz.
+    "state_saved": ("strategy", "tb", "clock_ns", "decr", "host", "saved"),
+    "state_restored": ("strategy", "tb_before", "tb_after", "clock_ns", "decr_before", "decr_after", "host", "saved"),
     # The last line of a log that was written to its end.
     "run_ended": ("reason",),
 }  # fmt: skip

@@ -67,6 +67,7 @@ class MemoryChannel(Channel):
             raise PeerLost("sending")
 
     async def receive(self) -> Frame:
+        await trio.lowlevel.checkpoint()
         self._require_open()
         while (frame := self._inbound.next_frame()) is None:
             if not self._here:

@@ -6,6 +6,8 @@ sent, it refuses before that, and the source runs on.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from livemig.errors import ProtocolError
 from livemig.machine import snapshot
 from livemig.machine.machine import Machine
@@ -54,7 +56,8 @@ class Destination(Side):
         assert strategy is not None
         fresh = machine.time_state(now)
         saved = self._sections[0].fields["saved"]
-        machine.load_time(strategy.restore(fresh, saved, self.host.at(now)))
+        host = self.host.at(now)
+        machine.load_time(strategy.restore(fresh, saved, host))
         for cpu, section in zip(machine.cpus, self._sections[1:], strict=False):
             cpu.load_registers(section.fields)
         memory = self._sections[-1].fields
@@ -63,7 +66,7 @@ class Destination(Side):
         self._emit(
             now, "state_restored", strategy=strategy.name, tb_before=fresh.tb(), tb_after=after.tb(),
             clock_ns=after.clock_ns, decr_before=[fresh.decr(i) for i in fresh.cpus],
-            decr_after=[after.decr(i) for i in after.cpus], saved=saved,
+            decr_after=[after.decr(i) for i in after.cpus], host=asdict(host), saved=saved,
         )  # fmt: skip
         machine.resume(now)
         self.resumed_ns = now

@@ -7,6 +7,7 @@ and send the rest. ``max_passes`` ends a migration that would not converge.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -167,14 +168,14 @@ class Source(Side):
         machine.stop(now, RunState.FINISH_MIGRATE)
         self._left = np.union1d(self._left, machine.ram.take_dirty())
         self.stopped_ns = now
-        time = machine.time_state(now)
-        self._saved, self._saved_at = self.strategy.save(time, self.host.at(now)), self.host.at(now).time_of_day_ns
+        host = self.host.at(now)
+        self._saved, self._saved_at = self.strategy.save(machine.time_state(now), host), host.time_of_day_ns
         facts = machine.facts(now)
         self._digest = machine.ram.digest()
         self._emit(now, "machine_stopped", **facts, ram_digest=self._digest)
         self._emit(
             now, "state_saved", strategy=self.strategy.name, tb=facts["tb"], clock_ns=facts["clock_ns"],
-            decr=facts["decr"], saved=self._saved,
+            decr=facts["decr"], host=asdict(host), saved=self._saved,
         )  # fmt: skip
         self._enter(now, Status.DEVICE)
         self._last_pass = True

@@ -14,12 +14,12 @@ def decr_matches_tb(case: Case) -> Verdict:
     """Over the blackout every DECR falls by what its CPU's TB rises, within a tick."""
     stop, resume = case[Crossing].ends()
     slips = decr_slips(case.manifest, stop, resume)
-    worst = max(slips, key=abs)
+    cpu, worst = max(slips.items(), key=lambda slip: abs(slip[1]))
     if abs(worst) > tolerance_ticks(case.manifest):
-        off = [cpu for cpu, slip in enumerate(slips) if abs(slip) > tolerance_ticks(case.manifest)]
+        off = [slip for slip in slips.values() if abs(slip) > tolerance_ticks(case.manifest)]
         by = duration(to_ns(abs(worst), case.manifest.machine.timebase_hz))
         return invalid(
-            f"DECR is off its TB by {plural(worst, 'tick')} ({by}) on cpu {slips.index(worst)}; "
+            f"DECR is off its TB by {plural(worst, 'tick')} ({by}) on cpu {cpu}; "
             f"{len(off)} of {plural(len(slips), 'CPU')} affected",
             stop.seen,
             resume.seen,

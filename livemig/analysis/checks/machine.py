@@ -34,7 +34,7 @@ def ram_identical(case: Case) -> Verdict:
     stop, resume = case[Crossing].ends()
     sent, got = stop.ram_digest, resume.ram_digest
     if sent is None and got is None:
-        return not_exercised("no digest of RAM was taken")
+        return not_exercised("the digest of RAM was not recorded")
     if sent is None or got is None:
         return unknown("only one side took a digest of RAM", stop.seen, resume.seen)
     if sent != got:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from livemig.analysis.case import Case
 from livemig.analysis.continuity import tb_error, tb_skew, tolerance_ticks
 from livemig.analysis.crossing import Crossing
+from livemig.analysis.policy import FREEZE, TimePolicy
 from livemig.analysis.ticks import to_ns
 from livemig.analysis.timebase import Timebase
 from livemig.analysis.units import duration, plural
@@ -25,16 +26,22 @@ def tb_monotonic(case: Case) -> Verdict:
 
 
 def tb_continuous(case: Case) -> Verdict:
-    """Over the blackout TB advances with the world, or stands still, as the policy says; within a tick."""
+    """Over the blackout TB advances with the world, or stands still, as the policy says; within a tick.
+
+    Where no policy was asked for it must do one of the two, and the reason says which.
+    """
     stop, resume = case[Crossing].ends()
     error, policy = tb_error(case.manifest, stop, resume), case.manifest.rule.time_policy
+    asked = case[TimePolicy].asked is not None
     if abs(error) > tolerance_ticks(case.manifest):
         by = duration(to_ns(abs(error), case.manifest.machine.timebase_hz))
         way = "ahead" if error > 0 else "behind"
-        return invalid(
-            f"TB resumes {plural(abs(error), 'tick')} ({by}) {way}; policy {policy}", stop.seen, resume.seen
-        )
-    return valid(f"TB resumes where it must; policy {policy}", stop.seen, resume.seen)
+        by_which = f"policy {policy}" if asked else f"neither advance nor freeze, nearest to {policy}"
+        return invalid(f"TB resumes {plural(abs(error), 'tick')} ({by}) {way}; {by_which}", stop.seen, resume.seen)
+    if asked:
+        return valid(f"TB resumes where it must; policy {policy}", stop.seen, resume.seen)
+    does = "stands still over" if policy == FREEZE else "advances by"
+    return valid(f"TB {does} the blackout: policy {policy}, found", stop.seen, resume.seen)
 
 
 def tb_synchronised(case: Case) -> Verdict:

@@ -27,7 +27,7 @@ EXACT = 1 << 53
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """One pass over the logs of a run."""
+    """One pass over the logs of a run; ``end_ns`` is their last event."""
 
     crossing: Crossing
     phases: Phases
@@ -52,9 +52,10 @@ def follow(directory: Path, manifest: Manifest, tell: Callable[[Arc], None], tur
         phases, drift = Phases(crossing, turned), Drift(manifest.machine.timebase_hz, crossing)
         observers: Sequence[Observer] = (crossing, story, phases, drift)
         crashed = observe(merged(source, destination), observers, str(directory))
-        end_ns = max(source.last_ns or 0, destination.last_ns or 0)
-        close(observers, end_ns, crashed)
-    return Followed(crossing, phases, drift, end_ns)
+        ends = {log.side: log.last_ns or 0 for log in (source, destination)}
+        stopped = crossing.stop if crossing.running is None else None
+        close(observers, ends[crossing.owner] if stopped is None else stopped.t_ns, crashed)
+    return Followed(crossing, phases, drift, max(ends.values()))
 
 
 def run_data(directory: Path, result: Result, limit: int = LIMIT) -> dict[str, Any]:

@@ -80,8 +80,8 @@ def import_qemu(source: Path, destination: Path, out: Path, wanted: Wanted) -> d
     noted_hz = facts.integer("timebase_hz")
     if noted_hz not in (None, wanted.timebase_hz):
         raise InputError(str(facts.path), f"timebase_hz is {noted_hz}, but {wanted.timebase_hz} was given")
+    importing = _Import(_Side.of(source), _Side.of(destination), facts, wanted)
     with _new_directory(out) as directory:
-        importing = _Import(_Side.of(source), _Side.of(destination), facts, wanted)
         _write_lines(directory / "source.jsonl", importing.source_events())
         _write_lines(directory / "destination.jsonl", importing.destination_events())
         manifest = importing.manifest()

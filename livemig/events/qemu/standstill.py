@@ -90,8 +90,8 @@ def _stop(found: Survey, facts: Facts, act_us: int, halt_ns: int | None) -> tupl
     if (noted := facts.microseconds("stopped_at_host_s", "source_stop_host_s")) is not None:
         return max(noted, act_us), "run.toml"
     if halt_ns is not None:
-        return max(halt_ns // 1000, act_us), "inferred: the DECR that was saved"
-    return act_us, "inferred: the guest's last act"
+        return max(halt_ns // 1000, act_us), "inferred from the DECR that was saved"
+    return act_us, "inferred from the guest's last act"
 
 
 def _saved(who: Roles, cpus: int) -> list[int]:
@@ -144,12 +144,12 @@ def _resume(
     counting = [write.value for write in loads if not write.value >> 31 & 1]
     if counting and who.main is not None and who.main.raises:
         run_us = who.main.raises[0] - ns_up(min(counting), hz) // 1000
-        by = "inferred: the first interrupt, and the DECR that was loaded"
+        by = "inferred from the first interrupt, and the DECR that was loaded"
         return min(max(run_us, loads[-1].t_us), latest_us), by
     downtime_us = facts.microseconds("qemu_reported_downtime_ms", "downtime_reported_ms", unit=1000)
     if downtime_us is not None and facts.live:
-        return min(stop_us + downtime_us, latest_us), "inferred: the downtime that QEMU reported"
-    return None if act_us is None else (act_us, "inferred: the guest's first act")
+        return min(stop_us + downtime_us, latest_us), "inferred from the downtime that QEMU reported"
+    return None if act_us is None else (act_us, "inferred from the guest's first act")
 
 
 def _tb_at_resume(

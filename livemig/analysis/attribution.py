@@ -1,0 +1,181 @@
+"""Where the lateness of a late interrupt comes from, in ticks.
+
+Its time from when it was due to its delivery is cut at instants that the logs show, and every stretch is one part:
+
+* the guest runs, and
+    * the interrupt is raised: ``guest_masked``, the guest has it masked,
+    * it is not, after a blackout that the arm crossed: ``restore``, the timer was set too late,
+    * it is not, otherwise: ``unexplained``;
+* the guest stands still (under ``freeze`` that takes no guest time, so it is no part)
+    * from the stop to the beginning of the first pass after it: ``stop``,
+    * from there until the destination has loaded the snapshot (``device``; QEMU says ``completed``), else to the
+      end of the last pass: ``last_transfer``,
+    * from there until the downtime asked for is over (none asked for: until the resume): ``downtime``,
+    * from there to the resume: ``restore``.
+
+``offset_rounding`` is taken from ``restore``: what TB lost at the resume, where that is a tick of rounding at most.
+``precopy_throttling`` and ``postcopy_fault`` are 0: no event of the schema says that either held up a CPU.
+
+The cuts are rounded to ticks, not the parts: so the parts are not negative, and their sum is the whole.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+from livemig.analysis.crossing import Crossing
+from livemig.analysis.log import Event, Place
+from livemig.analysis.manifest import Manifest
+from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.policy import ADVANCE, FREEZE, TB_BITS, TimePolicy, tb_errors
+from livemig.analysis.ticks import NS_PER_S, signed, to_ticks
+
+PARTS: Final = (
+    "guest_masked",
+    "precopy_throttling",
+    "stop",
+    "last_transfer",
+    "downtime",
+    "restore",
+    "offset_rounding",
+    "postcopy_fault",
+    "unexplained",
+)
+WORST: Final = 10
+_LOADED: Final = ("device", "completed")
+
+
+class Span(NamedTuple):
+    """[``begin``, ``end``) of a blackout, and the part that it counts as."""
+
+    begin: int
+    end: int
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A late interrupt. ``due_ns``: its deadline, as it was armed. The values of ``parts`` sum to ``late_ticks``."""
+
+    cpu: int
+    timer: str
+    due_ns: int | None
+    late_ticks: int
+    parts: Mapping[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "cpu": self.cpu,
+            "timer": self.timer,
+            "due_ns": self.due_ns,
+            "late_ticks": self.late_ticks,
+            "parts": dict(self.parts),
+        }
+
+
+def spans_of(stop: int, resume: int, passes: tuple[int, int] | None, loaded: int | None, asked: int | None) -> list[Span]:
+    """A blackout in its parts, by the rule above; instants in ns.
+
+    Args:
+        passes: when the first pass after the stop began, and when the last one ended; None: there was none.
+        loaded: when the destination had the snapshot. asked: the downtime that was asked for, in ns.
+    """
+    begun, sent = passes or (stop, stop)
+    sent = sent if loaded is None else loaded
+    held = resume if asked is None else stop + asked
+    cuts = [stop]
+    for cut in (begun, sent, held, resume):
+        cuts.append(min(max(cut, cuts[-1]), resume))
+    named = zip(pairwise(cuts), ("stop", "last_transfer", "downtime", "restore"), strict=True)
+    return [Span(begin, end, part) for (begin, end), part in named]
+
+
+def split(
+    due: int, now: int, hz: int, spans: Sequence[Span] = (), raised: int | None = None, resumed: int | None = None
+) -> dict[str, int]:
+    """The parts of what was ``due`` and came ``now``, in ticks of ``hz``; instants in ns of guest time.
+
+    Args:
+        raised: since when it was raised, if it was masked. resumed: when the guest resumed after the arm was made.
+    """
+    edges = {due, now, raised, resumed, *(edge for span in spans for edge in (span.begin, span.end))}
+    cuts = sorted(edge for edge in edges if edge is not None and due <= edge <= now)
+    parts = dict.fromkeys(PARTS, 0)
+    for begin, end in pairwise(cuts):
+        part = next((span.part for span in spans if span.begin <= begin < span.end), None)
+        if part is None and raised is not None and raised <= begin:
+            part = "guest_masked"
+        elif part is None:
+            part = "restore" if resumed is not None and resumed <= begin else "unexplained"
+        parts[part] += to_ticks(end - due, hz) - to_ticks(begin - due, hz)
+    return parts
+
+
+class Attribution(Observer):
+    """Keeps the parts of every blackout; the account tells it of what is late."""
+
+    def __init__(self, manifest: Manifest, crossing: Crossing, policy: TimePolicy) -> None:
+        self.worst: list[Late] = []
+        """The latest, the latest of all first."""
+        self.count = 0
+        self.total = dict.fromkeys(PARTS, 0)
+        self._hz, self._asked = manifest.machine.timebase_hz, manifest.rule.downtime_ns
+        self._crossing, self._policy = crossing, policy
+        self._passes: tuple[int, int] | None = None
+        self._loaded: int | None = None
+        self._spans: list[list[Span]] = []
+        self._resumed: list[int] = []
+        """When the guest resumed, in guest time."""
+        self._rounding: list[int] = []
+
+    def handlers(self) -> Mapping[str, Handler]:
+        return {
+            "migration_pass": self._pass,
+            "migration_state": self._state,
+            "machine_resumed": self._machine_resumed,
+        }
+
+    def _pass(self, event: Event, place: Place) -> None:
+        if self._crossing.running is None and event["side"] == self._crossing.owner:
+            began = self._passes[0] if self._passes else event["t_ns"] - event["duration_ns"]
+            self._passes = began, event["t_ns"]
+
+    def _state(self, event: Event, place: Place) -> None:
+        if self._crossing.running is None and event["side"] != self._crossing.owner and event["status"] in _LOADED:
+            self._loaded = event["t_ns"]
+
+    def _machine_resumed(self, event: Event, place: Place) -> None:
+        crossing = self._crossing
+        if len(crossing.pauses) == len(self._spans) or crossing.stop is None or crossing.resume is None:
+            return
+        stop, resume = crossing.pauses[-1]
+        freezes = self._policy.freezes
+        self._spans.append([] if freezes else spans_of(stop, resume, self._passes, self._loaded, self._asked))
+        self._resumed.append(resume - crossing.paused_ns if freezes else resume)
+        errors = tb_errors(crossing.stop, crossing.resume, self._hz)
+        rounding = 0
+        if errors is not None and abs(errors[FREEZE if freezes else ADVANCE]) <= 1:
+            exact = 0 if freezes else -(-(resume - stop) * self._hz // NS_PER_S)
+            rounding = max(0, exact - signed((crossing.resume.tb or 0) - (crossing.stop.tb or 0), TB_BITS))
+        self._rounding.append(rounding)
+        self._passes = self._loaded = None
+
+    def late(
+        self, cpu: int, timer: str, due_ns: int | None, due: int, raised: int | None, now: int, epoch: int
+    ) -> None:
+        """An interrupt that was ``due`` came ``now``, in guest time; ``epoch``: how many pauses were before its arm."""
+        spans = [span for pause in self._spans[epoch:] for span in pause]
+        resumed = self._resumed[epoch] if epoch < len(self._resumed) else None
+        parts = split(due, now, self._hz, spans, raised, resumed)
+        rounding = min(parts["restore"], sum(self._rounding[epoch:]))
+        parts["restore"] -= rounding
+        parts["offset_rounding"] += rounding
+        self.count += 1
+        for part, ticks in parts.items():
+            self.total[part] += ticks
+        insort(self.worst, Late(cpu, timer, due_ns, sum(parts.values()), parts), key=lambda late: -late.late_ticks)
+        del self.worst[WORST:]

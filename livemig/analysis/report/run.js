@@ -1,0 +1,146 @@
+"use strict";
+/* The charts of one run below its timeline. */
+
+const PASS_WIDTH = 0.62;
+
+function tbMs(point) {
+  return (point[1] / DATA.hz) * 1e3;
+}
+
+function drawDrift() {
+  const width = document.getElementById("drift").clientWidth - 80;
+  const time = timeAxis(0, DATA.endNs, width);
+  const pauses = DATA.pauses.filter((pause) => pause.resume_ns !== null);
+  const still = (t) => pauses.some((pause) => pause.stop_ns === t);
+  const running = { x: [], y: [], text: [] };
+  const stopped = { x: [], y: [] };
+  DATA.drift.forEach((point, at) => {
+    running.x.push(point[0]);
+    running.y.push(tbMs(point));
+    running.text.push(`${plain(instant(point[0]))}<br>${number(point[1])} ticks`);
+    const next = DATA.drift[at + 1];
+    if (next && still(point[0]) && next[0] > point[0]) {
+      stopped.x.push(point[0], next[0], null);
+      stopped.y.push(tbMs(point), tbMs(next), null);
+      running.x.push(null);
+      running.y.push(null);
+      running.text.push("");
+    }
+  });
+  const largest = Math.max(...DATA.drift.map((point) => Math.abs(tbMs(point))), 0);
+  const room = largest || (1e3 / DATA.hz) * 10;
+  const lowest = Math.min(0, ...running.y.filter((y) => y !== null));
+  const highest = Math.max(0, ...running.y.filter((y) => y !== null));
+  const line = { color: colour("on-time"), width: 2 };
+  const traces = [
+    { ...stopped, mode: "lines", line: { ...line, dash: "dot", width: 1.5 }, hoverinfo: "skip" },
+    { ...running, mode: "lines", line, hovertemplate: "%{text}<br>%{y:.6f} ms<extra></extra>" },
+  ];
+  const last = DATA.drift.at(-1);
+  const notes = pauses.slice(0, 3).map((pause) => ({
+    x: (pause.stop_ns + pause.resume_ns) / 2, y: 1, yref: "paper", yanchor: "top", showarrow: false,
+    text: `blackout`, font: { size: 11, color: colour("soft") },
+  }));
+  if (last) {
+    notes.push({
+      x: last[0], y: tbMs(last), xanchor: "right", yanchor: "bottom", showarrow: false, yshift: 3,
+      text: last[1] ? `${duration(Math.abs(tbMs(last)) * 1e6)} ${last[1] < 0 ? "behind" : "ahead"}` : "the world's, to the tick",
+      font: { size: 12, color: last[1] ? colour("lost") : colour("good") },
+    });
+  }
+  Plotly.react("drift", traces, layout(230, {
+    xaxis: axis({ range: [0, DATA.endNs], tickvals: time.values, ticktext: time.texts, showgrid: false }),
+    yaxis: axis({ range: [lowest - room * 0.18, highest + room * 0.28], title: { text: "ms ahead of the world", font: { size: 11, color: colour("soft") }, standoff: 6 }, zeroline: true, zerolinecolor: colour("faint"), nticks: 6 }),
+    shapes: pauses.map((pause) => shade(pause.stop_ns, pause.resume_ns)), annotations: notes,
+    margin: { l: 64, r: 16, t: 6, b: 30 },
+  }), CONFIG);
+}
+
+function drawLateness() {
+  const { edges, counts, lost } = DATA.lateness;
+  const bins = counts.map((count) => count[0]);
+  const first = Math.min(...bins.filter((bin) => bin > 0), 10);
+  const last = Math.max(...bins, first + 9) + 1;
+  const gap = first - 2;
+  const place = (bin) => (bin === 0 ? gap : bin);
+  const name = (bin) => (bin === 0 ? "at the very nanosecond" : `${duration(edges[bin - 1])} to ${duration(edges[bin])}`);
+  const bar = (outcome, label, fill) => {
+    const mine = counts.filter((count) => count[1] === outcome);
+    return {
+      type: "bar", x: mine.map((count) => place(count[0])), y: mine.map((count) => count[2]), width: 0.84,
+      marker: { color: colour(fill) }, text: mine.map((count) => number(count[2])), textposition: "outside",
+      textfont: { size: 11, color: colour("soft") }, cliponaxis: false,
+      customdata: mine.map((count) => `${number(count[2])} ${label}<br>${name(count[0])}`),
+      hovertemplate: "%{customdata}<extra></extra>",
+    };
+  };
+  const never = {
+    type: "bar", x: lost ? [last + 1] : [], y: lost ? [lost] : [], width: 0.84, marker: { color: colour("lost") },
+    text: [number(lost)], textposition: "outside", textfont: { size: 11, color: colour("lost") }, cliponaxis: false,
+    hovertemplate: "%{y} lost<extra></extra>",
+  };
+  const decades = [];
+  for (let bin = first; bin <= last; bin += 1) if (String(edges[bin - 1])[0] === "1") decades.push(bin);
+  const values = [gap, ...decades.map((bin) => bin - 0.5), ...(lost ? [last + 1] : [])];
+  const texts = ["exact", ...decades.map((bin) => duration(edges[bin - 1])), ...(lost ? ["never"] : [])];
+  const most = Math.max(1, lost, ...counts.map((count) => count[2]));
+  const powers = [];
+  for (let power = 1; power <= most * 10; power *= 10) powers.push(power);
+  Plotly.react("lateness", [bar("on_time", "on time", "on-time"), bar("late", "late", "late"), never], layout(230, {
+    barmode: "stack", margin: { l: 64, r: 16, t: 16, b: 30 },
+    xaxis: axis({ range: [gap - 0.8, last + (lost ? 1.8 : 0.6)], tickvals: values, ticktext: texts, showgrid: false, fixedrange: true, tickangle: 0 }),
+    yaxis: axis({ type: "log", range: [-0.35, Math.log10(most) + 0.35], tickvals: powers, ticktext: powers.map(number), fixedrange: true, title: { text: "interrupts", font: { size: 11, color: colour("soft") }, standoff: 6 } }),
+  }), CONFIG);
+}
+
+function drawPasses() {
+  const passes = DATA.passes;
+  if (!passes.length) {
+    document.getElementById("passes").textContent = "There was none.";
+    return;
+  }
+  const inside = (pass) => DATA.pauses.some((pause) => pass.t_ns - pass.duration_ns >= pause.stop_ns && pass.t_ns <= (pause.resume_ns ?? Infinity));
+  const labels = passes.map((pass) => pass.pass);
+  const hover = passes.map((pass) => [
+    `pass ${number(pass.pass)}${inside(pass) ? ", in the blackout" : ""}, ${duration(pass.duration_ns)}`,
+    `${number(pass.dirty_pages)} dirty pages, ${number(pass.zero_pages)} of them zero`,
+    `${bytes(pass.bytes)} sent, ${bytes(pass.remaining)} dirty at its end`,
+    `${bytes(pass.dirty_rate)}/s dirtied, ${bytes(pass.rate)}/s sent`,
+  ].join("<br>"));
+  const common = { customdata: hover, hovertemplate: "%{customdata}<extra></extra>", x: labels };
+  const rates = (key, name, tone) => ({
+    ...common, y: passes.map((pass) => pass[key] / 2 ** 20), mode: "lines+markers", name, xaxis: "x2", yaxis: "y2",
+    line: { color: colour(tone), width: 1.5 }, marker: { size: 7, color: colour(tone) },
+  });
+  const direct = (key, text, tone) => ({
+    xref: "x2", yref: "y2", x: labels[0], y: passes[0][key] / 2 ** 20, text, showarrow: false, xanchor: "left", yanchor: "bottom",
+    yshift: 5, font: { size: 11, color: colour(tone) },
+  });
+  const traces = [
+    { ...common, type: "bar", y: passes.map((pass) => pass.dirty_pages), width: passes.length < 60 ? PASS_WIDTH : 1,
+      marker: { color: passes.map((pass) => colour(inside(pass) ? "edge" : "density")) },
+      text: passes.length <= 16 ? passes.map((pass) => number(pass.dirty_pages)) : "", textposition: "outside",
+      textfont: { size: 11, color: colour("soft") }, cliponaxis: false },
+    rates("rate", "sent", "on-time"), rates("dirty_rate", "dirtied", "late"),
+  ];
+  const ends = [Math.min(...labels) - 0.7, Math.max(...labels) + 0.7];
+  const top = Math.max(...passes.map((pass) => Math.max(pass.rate, pass.dirty_rate) / 2 ** 20), 1);
+  const most = Math.max(...passes.map((pass) => pass.dirty_pages), 1);
+  const few = labels.length <= 16 ? { tickvals: labels, ticktext: labels.map((label) => `pass ${label}`) } : {};
+  const titled = (text) => ({ text, font: { size: 11, color: colour("soft") }, standoff: 6 });
+  const narrow = document.getElementById("passes").clientWidth < 640;
+  const [left, right] = narrow ? [[0, 1], [0, 1]] : [[0, 0.47], [0.55, 1]];
+  const [upper, lower] = narrow ? [[0.6, 1], [0, 0.42]] : [[0, 1], [0, 1]];
+  Plotly.react("passes", traces, layout(narrow ? 380 : 210, {
+    margin: { l: 64, r: 16, t: 18, b: 26 },
+    xaxis: axis({ domain: left, range: ends, showgrid: false, ...few, fixedrange: true, anchor: "y" }),
+    yaxis: axis({ domain: upper, range: [0, most * 1.12], title: titled("dirty pages"), fixedrange: true, nticks: 5 }),
+    xaxis2: axis({ domain: right, range: ends, showgrid: false, ...few, fixedrange: true, anchor: "y2" }),
+    yaxis2: axis({ domain: lower, range: [-top * 0.04, top * 1.2], title: titled("MiB a second"), fixedrange: true, anchor: "x2", nticks: 5 }),
+    annotations: [direct("rate", "sent", "on-time"), direct("dirty_rate", "dirtied", "late")],
+  }), CONFIG);
+}
+
+onTheme(drawDrift);
+onTheme(drawLateness);
+onTheme(drawPasses);
