@@ -7,6 +7,7 @@ and must write the same bytes.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from livemig.config.model import Config
 from livemig.emulator import build
@@ -25,7 +26,7 @@ class _Half:
     def __init__(self, config: Config, name: str, directory: Path) -> None:
         self.log = EventLog(directory / f"{name}.jsonl", name)
         self.machine = build.machine(config, name)
-        parts = (build.host(config, name), build.link(config, name), build.settings(config), self.log.event)
+        parts = (build.host(config, name), build.link(config, name), build.settings(config), self.emit)
         if name == SOURCE:
             self.side = Source(self.machine, STRATEGIES[config.migration.strategy], *parts)
         else:
@@ -33,17 +34,19 @@ class _Half:
         self.now = 0
         self.ended = False
 
+    def emit(self, t_ns: int, event: str, /, **fields: Any) -> None:
+        self.log.block(self.machine.drain(t_ns))
+        self.log.event(t_ns, event, **fields)
+
     def go(self, t_ns: int) -> None:
         """Live to ``t_ns``, with a barrier at least every second as the log demands."""
         while self.now < t_ns:
             self.now = min(self.now + SECOND, t_ns)
             self.machine.run_to(self.now)
-            tables = self.machine.drain(self.now)
-            if tables:
-                self.log.block(tables)
+            self.log.block(self.machine.drain(self.now))
 
     def end(self, reason: str) -> None:
-        self.log.event(self.now, "run_ended", reason=reason)
+        self.emit(self.now, "run_ended", reason=reason)
         self.log.close()
         self.ended = True
 
@@ -52,7 +55,7 @@ def run_pure(config: Config, directory: Path) -> tuple[Source, Destination]:
     """Run a migration that completes; the logs are in ``directory``."""
     source, destination = (_Half(config, name, directory) for name in (SOURCE, DESTINATION))
     source.machine.boot(0)
-    source.log.event(0, "machine_resumed", **source.machine.facts(0), ram_digest=None)
+    source.emit(0, "machine_resumed", **source.machine.facts(0), ram_digest=None)
     source.go(config.migration.start)
     source.side.start(source.now)
     while not (source.ended and destination.ended):

@@ -106,7 +106,7 @@ class Account(Observer):
         self._level = manifest.machine.trigger == "level"
         self._cpus = manifest.machine.cpus
         self._sign = manifest.machine.decrementer_bits - 1
-        self._slack = rule.slack_ns
+        self._slack = rule.late_tolerance_ns
         self._tick = tick_ns(manifest.machine.timebase_hz)
         self._lost_after = rule.lost_after_ns
         # Virtual time delivers at once: whatever is overdue is lost.

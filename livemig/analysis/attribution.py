@@ -77,7 +77,9 @@ class Late:
         }
 
 
-def spans_of(stop: int, resume: int, passes: tuple[int, int] | None, loaded: int | None, asked: int | None) -> list[Span]:
+def spans_of(
+    stop: int, resume: int, passes: tuple[int, int] | None = None, loaded: int | None = None, asked: int | None = None
+) -> list[Span]:
     """A blackout in its parts, by the rule above; instants in ns.
 
     Args:

@@ -69,8 +69,9 @@ class Case:
 
         observers = list(self._observers.values())
         self._crashed = observe(merged(source, destination), observers, directory)
-        if crossing in self._crashed:
-            raise self._crashed[crossing]  # Nothing else makes sense without it.
+        for needed in (crossing, policy):
+            if needed in self._crashed:
+                raise self._crashed[needed]  # Nothing else makes sense without it.
         self.end_ns = {log.side: log.last_ns for log in (source, destination)}.get(crossing.owner) or 0
         """Until when the guest could run: the end of its owner's log, or a stop that no resume followed."""
         if crossing.running is None and crossing.stop is not None:

@@ -25,13 +25,13 @@ class Threshold(NamedTuple):
 
 THRESHOLDS: Final = (
     Threshold("NTP step", 128 * _MS, OFFSET, "ntpd, `tinker step` 0.128 s: the clock is stepped, not slewed"),
-    Threshold("CockroachDB clock bound", 500 * _MS, OFFSET, "`cockroach start --max-offset` 500ms: the node ends itself"),
-    Threshold("YugabyteDB clock bound", 500 * _MS, OFFSET, "`--max_clock_skew_usec` 500000: the server ends itself"),
-    Threshold("Kerberos skew", 300 * _S, OFFSET, "krb5.conf, `clockskew` 300 s: tickets are refused"),
+    Threshold("CockroachDB", 500 * _MS, OFFSET, "`cockroach start --max-offset` 500ms: the node ends"),
+    Threshold("YugabyteDB", 500 * _MS, OFFSET, "`--max_clock_skew_usec` 500000: the server ends"),
+    Threshold("Kerberos", 300 * _S, OFFSET, "krb5.conf, `clockskew` 300 s: tickets are refused"),
     Threshold("NTP panic", 1000 * _S, OFFSET, "ntpd, `tinker panic` 1000 s: ntpd exits"),
     Threshold("Linux soft lockup", 20 * _S, UNSERVED, "Linux, 2 × kernel.watchdog_thresh, which is 10 s"),
     Threshold("Linux RCU stall", 21 * _S, UNSERVED, "Linux, CONFIG_RCU_CPU_STALL_TIMEOUT 21 s"),
-    Threshold("hardware watchdog", 60 * _S, UNSERVED, "Linux, drivers/watchdog/pseries-wdt.c, WATCHDOG_TIMEOUT 60 s: reset"),
+    Threshold("hardware watchdog", 60 * _S, UNSERVED, "Linux, drivers/watchdog/pseries-wdt.c, 60 s: reset"),
     Threshold("Linux hung task", 120 * _S, UNSERVED, "Linux, CONFIG_DEFAULT_HUNG_TASK_TIMEOUT 120 s"),
 )
 

@@ -32,7 +32,7 @@ class Rule:
 
     Args:
         time_policy: guest time over the blackout: ``advance`` with the world, or ``freeze``; None: nobody knows.
-        late_tolerance_ns: slack in wall mode; in virtual mode there is none.
+        late_tolerance_ns: lateness that is no fault.
         lost_after_ns: what comes later than this (and the blackout) after an arm was due does not answer it.
         downtime_ns: the blackout asked for; None: whatever the transfer takes.
         downtime_limit_ns: the longest that the last transfer may take; None: no limit.
@@ -48,7 +48,7 @@ class Rule:
 
     @property
     def slack_ns(self) -> int:
-        """What the host's scheduling may add to any time in the log."""
+        """What the host's scheduling may add to any time in the log: nothing in virtual time."""
         return self.late_tolerance_ns if self.clock == "wall" else 0
 
     @property

@@ -29,7 +29,10 @@ class TimePolicy(Observer):
         self.kept: str | None = self.asked
         """By which the run is judged; None until it is settled."""
         self.found: str | None = None
-        """What the log shows over the crossing, within the tolerance; None: neither, or there is no crossing."""
+        """What the log shows over the crossing, within the tolerance; None: neither, or there is no crossing.
+
+        Where the blackout is too short to tell, the one by which the run is judged.
+        """
         self._hz = manifest.machine.timebase_hz
         self._tolerance = 1 - (-manifest.rule.slack_ns * self._hz // NS_PER_S)
         self._crossing = crossing
@@ -48,10 +51,10 @@ class TimePolicy(Observer):
         errors = tb_errors(stop, resume, self._hz)
         if errors is None:
             return
-        nearest = min(errors, key=lambda policy: abs(errors[policy]))
-        self.kept = self.kept or nearest
-        if self._crossing.crossed == (stop, resume) and abs(errors[nearest]) <= self._tolerance:
-            self.found = nearest
+        self.kept = self.kept or min(errors, key=lambda policy: abs(errors[policy]))
+        if self._crossing.crossed == (stop, resume):
+            fits = [policy for policy, error in errors.items() if abs(error) <= self._tolerance]
+            self.found = self.kept if self.kept in fits else next(iter(fits), None)
 
 
 def tb_errors(stop: Moment, resume: Moment, hz: int) -> dict[str, int] | None:

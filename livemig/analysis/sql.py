@@ -29,7 +29,7 @@ _TYPES: Final = {
     "UBIGINT[]": "cpu_tb",
     "BIGINT[]": "decr_before decr_after",
     "VARCHAR[][]": "pending",
-    "JSON": "decr saved",
+    "JSON": "decr host saved",
 }
 """By SQL type the keys of the schema that have it; all others are BIGINT. ``decr`` is two columns in the view."""
 
@@ -61,7 +61,7 @@ def opened(run_dirs: Sequence[Path], export: Path | None = None) -> Iterator[Dat
         connection = duckdb.connect(config={**_SETTINGS, "temp_directory": f"{scratch}/spilled"})
         try:
             logs = _define_views(connection, run_dirs, Path(scratch))
-            _lock(connection, [str(path.resolve()) for path in logs.values()], export)
+            _lock(connection, [*logs, *(str(path.resolve()) for path in logs.values())], export)
             yield Database(connection, logs)
         finally:
             connection.close()

@@ -19,11 +19,17 @@ _CPU_ROWS = 8
 def verdict_text(result: Result, colour: bool = False) -> str:
     """The whole verdict, some twenty lines; ``colour``: with ANSI escapes."""
     word = paint(result.verdict.upper(), _STYLE[result.verdict], colour)
+    facts = {
+        "migration": _migration(result),
+        "resume": _resume(result),
+        "strategy": _strategy(result),
+        "end": _end(result),
+        "latest": _latest(result),
+        "trips": _trips(result),
+    }
     sections = [
         [f"{word}  {headline(result)}"],
-        table(
-            [["migration", _migration(result)], ["resume", _resume(result)], ["end", _end(result)]], (0, 1)
-        ),
+        table([[name, told] for name, told in facts.items() if told], (0, 1)),
         _cpu_table(result, colour),
         _checks(result, colour),
     ]
@@ -116,7 +122,47 @@ def _resume(result: Result) -> str:
         worst = max(result.decrementer, key=lambda decrementer: abs(decrementer.error_ticks))
         where = f" on cpu {worst.cpu}" if worst.error_ticks and len(result.decrementer) > 1 else ""
         parts.append(_off("DECR", worst.error_ticks, hz, "too low", "too high") + where)
-    return " · ".join([*parts, f"policy {result.manifest.rule.time_policy}"])
+    return " · ".join([*parts, _policy(result)])
+
+
+def _policy(result: Result) -> str:
+    kept, told = result.manifest.rule.time_policy, result.time_policy
+    if told.asked is not None:
+        return f"policy {kept}"
+    return f"policy {kept}, found" if told.found is not None else f"no policy; nearest: {kept}"
+
+
+def _strategy(result: Result) -> str:
+    """The one that the log shows; by TB and DECR alone several may be the same."""
+    inference, asked = result.inference, result.manifest.strategy
+    if inference.strategy is None or inference.residual_ticks is None:
+        return ""
+    names = [inference.strategy, *inference.ties]
+    fits = asked if asked in names else names[0]
+    if more := [name for name in names if name != fits]:
+        fits += f" (or {', '.join(more)})"
+    fits += ", by TB and DECR"
+    if ticks := inference.residual_ticks:
+        fits += f", {plural(ticks, 'tick')} ({duration(to_ns(ticks, result.timebase.hz))}) off"
+    return f"{fits}; {asked} was asked for" if asked and asked not in names else fits
+
+
+def _latest(result: Result) -> str:
+    """Where the lateness of the latest interrupt comes from."""
+    if not result.attributed.worst:
+        return ""
+    worst = result.attributed.worst[0]
+    parts = [f"{part.replace('_', ' ')} {ticks:,}" for part, ticks in worst.parts.items() if ticks]
+    return f"cpu {worst.cpu} {worst.timer}: {plural(worst.late_ticks, 'tick')} = {' + '.join(parts)}"
+
+
+def _trips(result: Result) -> str:
+    """Who would have complained in a real guest, and of what."""
+    tripped: dict[str, list[str]] = {}
+    for impact in result.impact:
+        if impact.tripped and impact.value_ns is not None:
+            tripped.setdefault(f"{duration(impact.value_ns)} {impact.quantity}", []).append(impact.name)
+    return " · ".join(f"{', '.join(names)} ({by})" for by, names in tripped.items())
 
 
 def _end(result: Result) -> str:

@@ -22,6 +22,7 @@ COMMANDS = {
     "query": "SQL over the events of stored runs",
     "trace": "export a run for Perfetto's timeline",
     "analyze": "judge stored runs again",
+    "report": "one run as a self-contained HTML page: verdict, timeline, evidence",
     "source": "one side: run the guest, and migrate it away",
     "destination": "the other side: wait for a guest, and run it",
 }

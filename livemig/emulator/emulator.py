@@ -286,9 +286,7 @@ class Emulator:
         return orders
 
     def _log_cpus(self, now: int) -> None:
-        tables = self.machine.drain(now)
-        if tables:
-            self.log.block(tables)
+        self.log.block(self.machine.drain(now))
         self._logged_ns = now
 
 

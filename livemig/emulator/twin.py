@@ -23,6 +23,7 @@ def run_twin(config: Config, path: Path) -> None:
     try:
         machine = build.machine(config, SOURCE)
         machine.boot(0)
+        log.block(machine.drain(0))
         log.event(0, "machine_resumed", **machine.facts(0), ram_digest=None)
         end = config.run.duration
         now = 0

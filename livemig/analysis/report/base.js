@@ -13,9 +13,13 @@ function theme() {
   return chosen ?? (darkSystem.matches ? "dark" : "light");
 }
 
-function applyTheme() {
+function setTheme() {
   document.documentElement.dataset.theme = theme();
   document.getElementById("theme").textContent = theme() === "dark" ? "light" : "dark";
+}
+
+function applyTheme() {
+  setTheme();
   for (const draw of drawings) draw();
 }
 
@@ -24,7 +28,7 @@ function onTheme(draw) {
   draw();
 }
 
-document.documentElement.dataset.theme = theme();
+setTheme();
 darkSystem.addEventListener("change", applyTheme);
 document.getElementById("theme").addEventListener("click", () => {
   chosen = theme() === "dark" ? "light" : "dark";

@@ -14,8 +14,8 @@ class Markup(str):
     __slots__ = ()
 
 
-def tag(name: str, *children: str, **attributes: str | bool) -> Markup:
-    """``<name attribute="…">children</name>``.
+def tag(element: str, /, *children: str, **attributes: str | bool) -> Markup:
+    """``<element attribute="…">children</element>``.
 
     ``class_`` is class and ``data_x`` is data-x; True is an attribute without a value, False none.
     """
@@ -23,7 +23,7 @@ def tag(name: str, *children: str, **attributes: str | bool) -> Markup:
     for key, value in attributes.items():
         if value is not False:
             written += f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{escape(str(value))}"')
-    return Markup(f"<{name}{written}>{together(*children)}</{name}>")
+    return Markup(f"<{element}{written}>{together(*children)}</{element}>")
 
 
 def together(*children: str) -> Markup:

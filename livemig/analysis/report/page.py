@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 from typing import Any
 
 from livemig.analysis.report.markup import Markup, script_data, tag
-from livemig.errors import UsageError
+from livemig.errors import OutputError, UsageError
 
 
 def page(title: str, body: Markup, data: dict[str, Any], *scripts: str) -> str:
@@ -51,3 +52,15 @@ def _plotly() -> str:
         raise UsageError("report needs plotly: pip install 'livemig[report]'") from None
     code: str = get_plotlyjs()
     return code.replace("</script", "<\\/script")
+
+
+def write(path: Path, text: str) -> None:
+    """Write ``path``.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise OutputError(str(path), error.strerror or str(error)) from error

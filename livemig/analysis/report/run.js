@@ -31,6 +31,9 @@ function drawDrift() {
   const room = largest || (1e3 / DATA.hz) * 10;
   const lowest = Math.min(0, ...running.y.filter((y) => y !== null));
   const highest = Math.max(0, ...running.y.filter((y) => y !== null));
+  const step = roundStep(((highest - lowest + room * 0.46) * 1e6) / 5);
+  const levels = [];
+  for (let at = Math.ceil(((lowest - room * 0.18) * 1e6) / step) * step; at <= (highest + room * 0.28) * 1e6; at += step) levels.push(at);
   const line = { color: colour("on-time"), width: 2 };
   const traces = [
     { ...stopped, mode: "lines", line: { ...line, dash: "dot", width: 1.5 }, hoverinfo: "skip" },
@@ -42,15 +45,17 @@ function drawDrift() {
     text: `blackout`, font: { size: 11, color: colour("soft") },
   }));
   if (last) {
+    const silent = last[0] < DATA.endNs * 0.6;
+    const off = last[1] ? `${duration(Math.abs(tbMs(last)) * 1e6)} ${last[1] < 0 ? "behind" : "ahead"}` : "the world's, to the tick";
     notes.push({
-      x: last[0], y: tbMs(last), xanchor: "right", yanchor: "bottom", showarrow: false, yshift: 3,
-      text: last[1] ? `${duration(Math.abs(tbMs(last)) * 1e6)} ${last[1] < 0 ? "behind" : "ahead"}` : "the world's, to the tick",
+      x: last[0], y: tbMs(last), xanchor: silent ? "left" : "right", yanchor: silent ? "middle" : "bottom", showarrow: false,
+      xshift: silent ? 6 : 0, yshift: silent ? 0 : 3, text: silent ? `${off} at the last reading` : off,
       font: { size: 12, color: last[1] ? colour("lost") : colour("good") },
     });
   }
   Plotly.react("drift", traces, layout(230, {
-    xaxis: axis({ range: [0, DATA.endNs], tickvals: time.values, ticktext: time.texts, showgrid: false }),
-    yaxis: axis({ range: [lowest - room * 0.18, highest + room * 0.28], title: { text: "ms ahead of the world", font: { size: 11, color: colour("soft") }, standoff: 6 }, zeroline: true, zerolinecolor: colour("faint"), nticks: 6 }),
+    xaxis: axis({ range: [0, DATA.endNs], tickvals: time.values, ticktext: time.texts, showgrid: false, fixedrange: true }),
+    yaxis: axis({ range: [lowest - room * 0.18, highest + room * 0.28], tickvals: levels.map((level) => level / 1e6), ticktext: levels.map((level) => duration(level)), fixedrange: true, zeroline: true, zerolinecolor: colour("faint") }),
     shapes: pauses.map((pause) => shade(pause.stop_ns, pause.resume_ns)), annotations: notes,
     margin: { l: 64, r: 16, t: 6, b: 30 },
   }), CONFIG);
@@ -69,14 +74,14 @@ function drawLateness() {
     return {
       type: "bar", x: mine.map((count) => place(count[0])), y: mine.map((count) => count[2]), width: 0.84,
       marker: { color: colour(fill) }, text: mine.map((count) => number(count[2])), textposition: "outside",
-      textfont: { size: 11, color: colour("soft") }, cliponaxis: false,
+      textfont: { size: 11, color: colour("soft") }, cliponaxis: false, constraintext: "none", textangle: 0,
       customdata: mine.map((count) => `${number(count[2])} ${label}<br>${name(count[0])}`),
       hovertemplate: "%{customdata}<extra></extra>",
     };
   };
   const never = {
     type: "bar", x: lost ? [last + 1] : [], y: lost ? [lost] : [], width: 0.84, marker: { color: colour("lost") },
-    text: [number(lost)], textposition: "outside", textfont: { size: 11, color: colour("lost") }, cliponaxis: false,
+    text: [number(lost)], textposition: "outside", textfont: { size: 11, color: colour("lost") }, cliponaxis: false, constraintext: "none",
     hovertemplate: "%{y} lost<extra></extra>",
   };
   const decades = [];
@@ -118,21 +123,21 @@ function drawPasses() {
   });
   const traces = [
     { ...common, type: "bar", y: passes.map((pass) => pass.dirty_pages), width: passes.length < 60 ? PASS_WIDTH : 1,
-      marker: { color: passes.map((pass) => colour(inside(pass) ? "edge" : "density")) },
+      marker: { color: passes.map((pass) => colour(inside(pass) ? "soft" : "density")) },
       text: passes.length <= 16 ? passes.map((pass) => number(pass.dirty_pages)) : "", textposition: "outside",
-      textfont: { size: 11, color: colour("soft") }, cliponaxis: false },
+      textfont: { size: 11, color: colour("soft") }, cliponaxis: false, constraintext: "none", textangle: 0 },
     rates("rate", "sent", "on-time"), rates("dirty_rate", "dirtied", "late"),
   ];
   const ends = [Math.min(...labels) - 0.7, Math.max(...labels) + 0.7];
   const top = Math.max(...passes.map((pass) => Math.max(pass.rate, pass.dirty_rate) / 2 ** 20), 1);
   const most = Math.max(...passes.map((pass) => pass.dirty_pages), 1);
-  const few = labels.length <= 16 ? { tickvals: labels, ticktext: labels.map((label) => `pass ${label}`) } : {};
+  const few = labels.length <= 16 ? { tickvals: labels, ticktext: passes.map((pass) => `pass ${pass.pass}${inside(pass) ? "<br>in the blackout" : ""}`) } : {};
   const titled = (text) => ({ text, font: { size: 11, color: colour("soft") }, standoff: 6 });
   const narrow = document.getElementById("passes").clientWidth < 640;
   const [left, right] = narrow ? [[0, 1], [0, 1]] : [[0, 0.47], [0.55, 1]];
   const [upper, lower] = narrow ? [[0.6, 1], [0, 0.42]] : [[0, 1], [0, 1]];
   Plotly.react("passes", traces, layout(narrow ? 380 : 210, {
-    margin: { l: 64, r: 16, t: 18, b: 26 },
+    margin: { l: 64, r: 16, t: 18, b: 36 },
     xaxis: axis({ domain: left, range: ends, showgrid: false, ...few, fixedrange: true, anchor: "y" }),
     yaxis: axis({ domain: upper, range: [0, most * 1.12], title: titled("dirty pages"), fixedrange: true, nticks: 5 }),
     xaxis2: axis({ domain: right, range: ends, showgrid: false, ...few, fixedrange: true, anchor: "y2" }),

@@ -48,7 +48,7 @@ def _body(directory: Path, result: Result, manifest: dict[str, Any], data: dict[
         _timeline(data),
         tag(
             "div",
-            _panel("Guest time against the world", "how far the guest's timebase is off", _chart("drift")),
+            _panel("Guest time against the world", "how far its timebase is ahead, or behind", _chart("drift")),
             _panel("Lateness", "delivery less deadline, the guest's own masking included", _chart("lateness")),
             class_="pair",
         ),

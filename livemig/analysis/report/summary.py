@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -20,11 +21,16 @@ MINUS: Final = "\u2212"
 Excerpts = Mapping[Evidence, Excerpt]
 
 
+def typeset(text: str) -> str:
+    """Quantities with the signs that print has and a terminal may lack."""
+    return re.sub(r"(?<=\d )us\b", "µs", re.sub(r"(?<![\w.,-])-(?=\d)", MINUS, text))
+
+
 def verdict(result: Result) -> Markup:
     """The word and the sentence."""
     return tag(
         "section",
-        tag("h1", tag("span", result.verdict, class_="word"), " ", tag("span", headline(result), class_="headline")),
+        tag("h1", tag("span", result.verdict, class_="word"), " ", tag("span", typeset(headline(result)), class_="headline")),
         class_=f"verdict {result.verdict}",
     )
 
@@ -51,9 +57,9 @@ def figures(result: Result) -> Markup:
 
 
 def _figure(name: str, value: str, note: str, mood: str = "") -> Markup:
-    number, _, unit = value.rpartition(" ") if value[-1:].isalpha() else (value, "", "")
-    shown = together(number, tag("small", f"\u202f{unit}")) if unit else Markup(together(value))
-    return tag("div", tag("dt", name), tag("dd", shown, class_="number"), tag("dd", note), class_=f"figure {mood}")
+    number, _, unit = typeset(value).rpartition(" ")
+    shown = together(number, tag("small", unit)) if number else together(unit)
+    return tag("div", tag("dt", name), tag("dd", shown, class_="number"), tag("dd", typeset(note)), class_=f"figure {mood}")
 
 
 def _behind(behind: int | None, hz: int) -> tuple[str, str, str, str]:
@@ -102,7 +108,7 @@ def _loud(name: str, said: Verdict, shown: Excerpts) -> Markup:
         "summary",
         tag("span", MARK[said.word], class_="mark"),
         tag("code", name),
-        tag("span", said.reason, class_="reason"),
+        tag("span", typeset(said.reason), class_="reason"),
         count,
     )
     return tag(
@@ -116,7 +122,7 @@ def _chip(name: str, said: Verdict, shown: Excerpts) -> Markup:
     return tag(
         "details",
         tag("summary", tag("span", mark, class_="mark"), tag("code", name)),
-        tag("div", tag("p", f"{said.word}: {said.reason}" if said.exercised else said.reason), class_="card"),
+        tag("div", tag("p", typeset(f"{said.word}: {said.reason}" if said.exercised else said.reason)), class_="card"),
         class_=f"check chip {idle}",
         name="check",
         id=f"check-{name}",
@@ -160,7 +166,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1, cla
 
     def row(cells: Sequence[str], name: str) -> Markup:
         made = (
-            tag("th" if name == "th" or at == 0 else "td", cell, class_="" if at < left else "n")
+            tag("th" if name == "th" or at == 0 else "td", typeset(cell), class_="" if at < left else "n")
             for at, cell in enumerate(cells)
         )
         return tag("tr", *made)
@@ -230,7 +236,8 @@ def migration_table(result: Result) -> Markup:
         ["clock", rule.clock],
         ["seed", "–" if result.manifest.seed is None else f"{result.manifest.seed}"],
     ]
-    return table((), rows, left=2, class_="pairs")
+    half = -(-len(rows) // 2)
+    return tag("div", *(table((), part, left=2, class_="pairs") for part in (rows[:half], rows[half:])), class_="facts")
 
 
 def configuration(config: Mapping[str, Any]) -> Markup:

@@ -185,7 +185,7 @@ class History:
             here = self.plan.standstill
             tb = here.tb if here else self._tb_at(t_ns)
             yield self._event(
-                t_ns, "state_saved", strategy=None, tb=tb, clock_ns=None, decr=decr, saved={"decr": decr}
+                t_ns, "state_saved", strategy=None, tb=tb, clock_ns=None, decr=decr, host=None, saved={"decr": decr}
             )
 
     def _load(self, t_ns: int, line: Line) -> Iterator[Event]:
@@ -214,7 +214,7 @@ class History:
             before, after = ([pair[which] for pair in self._loaded] for which in (0, 1))
             yield self._event(
                 t_ns, "state_restored", strategy=None, tb_before=None, tb_after=here.tb, clock_ns=None,
-                decr_before=before, decr_after=after, saved={"decr": after},
+                decr_before=before, decr_after=after, host=None, saved={"decr": after},
             )  # fmt: skip
 
     def _remember(self, line: Line, cpu: Cpu | None) -> None:
@@ -241,7 +241,7 @@ class History:
             for cpu in self.cpus:
                 cpu.stand(t_ns - self._stood_ns)
             self._tb = None if self._tb is None else (t_ns, self._tb[1])
-        self._running = True
+        self._running, self._wrote = True, None
         return self._moment("machine_resumed", t_ns, line)
 
     def _moment(self, name: str, t_ns: int, line: Line) -> Event:

@@ -20,7 +20,9 @@ _BURST_US = 5_000
 
 @dataclass(slots=True)
 class Roles:
-    """Args:
+    """The threads.
+
+    Args:
         main: None where nothing shows it.
         vcpus: by thread number, which is the order of the CPUs.
         savers: those that only read DECR.

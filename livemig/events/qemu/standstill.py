@@ -170,9 +170,7 @@ def _tb_at_resume(
     return tb, _filled(each if cpus > 1 else [], tb, cpus), unsure
 
 
-def _decr_at_resume(
-    found: Survey, who: Roles, loaded_us: int, run_us: int, hz: int, cpus: int
-) -> list[int | None]:
+def _decr_at_resume(found: Survey, who: Roles, loaded_us: int, run_us: int, hz: int, cpus: int) -> list[int | None]:
     """Where nothing was loaded: what the observer saw before, or what was first read after, reckoned back."""
     shown = _shown(who, loaded_us, run_us, cpus)
     if any(value is not None for value in shown):

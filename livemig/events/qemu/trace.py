@@ -27,7 +27,7 @@ _EVENTS: Final = {
     MIGRATION: rb"new state (?P<migrate_set_state>[a-z-]{1,32})",
 }
 _LINE: Final = re.compile(
-    rb"(\d{1,10})@(\d{1,12})\.(\d{6}):(?:%b|(?P<other>(?!(?:%b)\b)\w+(?: .*)?))"
+    rb"(\d{1,10})@(\d{1,12})\.(\d{6}):(?:%b|(?P<other>ppc_decr_excp \w+ HV decrementer|(?!(?:%b)\b)\w+(?: .*)?))"
     % (b"|".join(b"%b %b" % (name.encode(), text) for name, text in _EVENTS.items()), "|".join(_EVENTS).encode())
 )
 _LONGEST: Final = 4096
@@ -178,4 +178,3 @@ def parse(text: bytes, number: int) -> Line | None:
     if kind in (DECR_EXCP, MIGRATION):
         return Line(*at, kind, word=values[0].decode())
     return Line(*at, "")
-

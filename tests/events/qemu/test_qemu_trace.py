@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_log import CPU0, CPU1, MAIN, load, migration, raised, runs, saved, store, stops, tb
+from tiny_log import CPU0, CPU1, MAIN, line, load, migration, raised, runs, saved, stops, store, tb
 
 from livemig.errors import InputError
 from livemig.events.qemu.trace import Line, TraceLog, parse
@@ -52,7 +53,7 @@ def test_each_event_gives_its_numbers() -> None:
         "12895@1795376463.401441:ppc_tb_load tb 0x0000000001d540afa",
         "12895@1795376463.40144:ppc_tb_load tb 0x0000000001d540af",
         "12895@1795376463.401441:ppc_decr_store 32-bit 0x00000000fffff11b => ",
-        "12895@1795376463.401441:ppc_decr_excp raise HV decrementer",
+        "12895@1795376463.401441:ppc_decr_excp raise",
         "12895@1795376463.401441:ppc_tb_load tb 12896@1795376463.401442:ppc_tb_load tb 0x0000000001d540af",
         "x12895@1795376463.401441:ppc_tb_load tb 0x0000000001d540af",
     ],
@@ -62,10 +63,10 @@ def test_a_mangled_line_is_no_event(text: str) -> None:
 
 
 def test_other_trace_events_are_neither_ours_nor_mangled(tmp_path: Path) -> None:
-    other = "103@1700000000.000002:cpu_halt cpu 0\n"
-    lines, log = read(saved(tmp_path / "log", tb(1, 5), other, "rubbish\n", tb(3, 6)))
+    others = line(2, "cpu_halt cpu 0", CPU0) + line(2, "ppc_decr_excp raise HV decrementer", MAIN)
+    lines, log = read(saved(tmp_path / "log", tb(1, 5), others, "rubbish\n", tb(3, 6)))
     assert [line.value for line in lines] == [5, 6]
-    assert (log.lines, log.events, log.not_understood, log.places) == (4, 2, 1, [3])
+    assert (log.lines, log.events, log.not_understood, log.places) == (5, 2, 1, [4])
 
 
 def test_the_first_few_places_of_rubbish_are_kept_and_all_of_it_is_counted(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_broken_gzip_is_read_up_to_the_break(tmp_path: Path, harm: str) -> Non
     path.write_bytes(whole[:half] if harm == "cut" else whole[:half] + bytes(256) + whole[half + 256 :])
     lines, log = read(path)
     assert 100 < len(lines) < 5000
-    assert log.places[0] > len(lines)
+    assert log.not_understood > 0
 
 
 def test_reading_it_again_counts_anew(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_whatever_the_times_every_line_comes_once_and_time_never_goes_back(
         patch.setattr("livemig.events.qemu.trace._WINDOW", window)
         lines, _ = read(saved(path, *(tb(t, 0, tid) for t, tid in stamps)))
     assert sorted(line.number for line in lines) == list(range(1, len(stamps) + 1))
-    assert all(a.t_us <= b.t_us for a, b in zip(lines, lines[1:], strict=False))
+    assert all(a.t_us <= b.t_us for a, b in pairwise(lines))
     for tid in (CPU0, CPU1, MAIN):
         own = [line.number for line in lines if line.tid == tid]
         assert own == sorted(own)

@@ -43,7 +43,7 @@ def handler(t: int, at: int, decr: int, value: int, tid: int = CPU0) -> str:
 
 def reset(t: int) -> str:
     """What QEMU 7.2 does at its own start."""
-    return store(t, 0xFFFFFFFF, 0xFFFFFFFF, MAIN) + line(t, "ppc_tb_store tb 0x0000000000000000 offset 0x00000000", MAIN)
+    return store(t, -1, -1, MAIN) + line(t, f"ppc_tb_store tb 0x{0:016x} offset 0x{0:08x}", MAIN)
 
 
 def runs(t: int) -> str:

@@ -1,0 +1,171 @@
+"""Every key does something: turning it changes the logs, or the verdict, or what the key's own test watches."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pure_pair import run_pure
+
+from livemig.config.keys import leaves, tables
+from livemig.config.load import load
+from livemig.config.model import Config
+
+BASE = """
+[run]
+duration = "400ms"
+[machine]
+cpus = 2
+ram = "1MiB"
+[guest.memory]
+working_set_percent = 50
+[migration]
+start = "100ms"
+downtime = "30ms"
+downtime_limit = "200us"
+"""
+
+LINUX, PERIODIC, TRACE = "guest.kind=linux", "guest.kind=periodic", "guest.kind=trace"
+LOG = Path(__file__).parents[2] / "configs/traces/linux-pseries-7.2-live.source.log.gz"
+
+# key → what makes it matter, and the change
+CHANGES: dict[str, list[str]] = {
+    "run.seed": ["run.seed=2"],
+    "run.duration": ["run.duration=401ms"],
+    "machine.model": ["machine.model=mac99"],
+    "machine.cpus": ["machine.cpus=3"],
+    "machine.ram": ["machine.ram=2MiB"],
+    "machine.timebase_hz": ["machine.timebase_hz=25MHz"],
+    "machine.decrementer_bits": ["machine.decrementer_bits=33"],
+    "machine.trigger": ["machine.trigger=level"],
+    "machine.small_values": ["guest.darwin.min=1us", "guest.darwin.max=1us", "machine.timebase_hz=1MHz",
+                             "machine.small_values=immediate"],
+    "machine.underflow_at": ["machine.underflow_at=minus-one"],
+    "guest.kind": ["guest.kind=linux"],
+    "guest.handler_time": ["guest.darwin.min=1us", "guest.handler_time=9us"],
+    "guest.arm_delay": ["guest.arm_delay=2us"],
+    "guest.masked_every": ["guest.masked_for=1ms", "guest.masked_every=5ms"],
+    "guest.masked_for": ["guest.masked_every=5ms", "guest.masked_for=1ms"],
+    "guest.darwin.min": ["guest.darwin.min=200us"],
+    "guest.darwin.max": ["guest.darwin.max=3ms"],
+    "guest.darwin.distribution": ["guest.darwin.distribution=skewed"],
+    "guest.linux.tick": [LINUX, "guest.linux.tick=3ms"],
+    "guest.linux.idle_per_mille": [LINUX, "guest.linux.idle_per_mille=700"],
+    "guest.linux.decrementer_max": [LINUX, "guest.linux.decrementer_max=20000"],
+    "guest.periodic.period": [PERIODIC, "guest.periodic.period=4ms"],
+    "guest.periodic.rearm": [PERIODIC, "guest.periodic.rearm=fixed"],
+    "guest.trace.file": [f"guest.trace.file={LOG}", TRACE],
+    "guest.trace.repeat": [f"guest.trace.file={LOG}", TRACE, "machine.timebase_hz=1GHz", "run.duration=3s",
+                           "guest.trace.repeat=false"],
+    "guest.memory.dirty_rate": ["guest.memory.dirty_rate=90MiB/s"],
+    "guest.memory.locality": ["guest.memory.locality=hot"],
+    "guest.memory.working_set_percent": ["guest.memory.working_set_percent=20"],
+    "guest.memory.hot_percent": ["guest.memory.locality=hot", "guest.memory.hot_percent=40"],
+    "guest.memory.hot_share_percent": ["guest.memory.locality=hot", "guest.memory.hot_share_percent=10"],
+    "guest.memory.filled_percent": ["guest.memory.filled_percent=90"],
+    "migration.strategy": ["migration.strategy=absolute"],
+    "migration.start": ["migration.start=101ms"],
+    "migration.downtime": ["migration.downtime=31ms"],
+    "migration.downtime_limit": ["migration.downtime_limit=10ms"],
+    "migration.max_passes": ["guest.memory.dirty_rate=4GiB/s", "migration.max_passes=2"],
+    "link.bandwidth": ["link.bandwidth=900Mbit/s"],
+    "link.latency": ["link.latency=150us"],
+    "link.jitter": ["link.jitter=50us"],
+    "host.clock_skew": ["host.clock_skew=-1ms"],
+    "host.source.tick_hz": ["host.source.tick_hz=2GHz"],
+    "host.source.tick_origin": ["host.source.tick_origin=12345"],
+    "host.source.clock_origin": ["host.source.clock_origin=7s"],
+    "host.destination.tick_hz": ["host.destination.tick_hz=2GHz"],
+    "host.destination.tick_origin": ["host.destination.tick_origin=12345"],
+    "host.destination.clock_origin": ["host.destination.clock_origin=7s"],
+}  # fmt: skip
+
+# these do not show in the logs of a pure pair; where they are watched
+ELSEWHERE = {
+    "run.clock": "tests/e2e/test_pair.py: wall time",
+    "run.rate": "tests/clock/test_clocks.py",
+    "migration.connect_timeout": "below",
+    "migration.transport": "tests/e2e/test_pair.py: both transports",
+    "migration.time_policy": "below",
+    "checks.late_tolerance": "below",
+    "checks.lost_after": "below",
+    "checks.twin": "below",
+}
+
+
+def test_every_key_of_the_configuration_is_watched_somewhere() -> None:
+    keys = {f"{name}.{key}" for name, model in tables(Config) for key in leaves(model)}
+    assert keys == set(CHANGES) | set(ELSEWHERE)
+
+
+def logs(tmp_path: Path, name: str, overrides: list[str]) -> tuple[bytes, bytes]:
+    path = tmp_path / "base.toml"
+    path.write_text(BASE)
+    out = tmp_path / name
+    out.mkdir()
+    run_pure(load(str(path), overrides), out)
+    return (out / "source.jsonl").read_bytes(), (out / "destination.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_turning_it_changes_what_is_logged(key: str, tmp_path: Path) -> None:
+    *setting, change = CHANGES[key]
+    assert change.startswith(f"{key}=") or key == "guest.trace.file"
+    if key == "guest.trace.file":
+        setting, change = [], change
+        other = tmp_path / "other.log"
+        other.write_text("1@2.000003:ppc_decr_store 32-bit 0x0000000000000001 => 0x0000000000010000\n")
+        assert logs(tmp_path, "before", [f"guest.trace.file={other}", TRACE]) != logs(tmp_path, "after", CHANGES[key])
+        return
+    assert logs(tmp_path, "before", setting) != logs(tmp_path, "after", [*setting, change])
+
+
+def verdict(tmp_path: Path, name: str, *overrides: str) -> dict[str, Any]:
+    import json
+
+    path = tmp_path / "base.toml"
+    path.write_text(BASE)
+    command = [sys.executable, "-m", "livemig", "run", str(path), "--json", "--out", str(tmp_path / name)]
+    for override in overrides:
+        command += ["--set", override]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return dict(json.loads(done.stdout))
+
+
+def test_time_policy_and_tolerances_and_twin_change_the_verdict(tmp_path: Path) -> None:
+    right = verdict(tmp_path, "advance")
+    assert right["verdict"] == "valid"
+    assert right["cpus"][0]["missing"] is None
+    assert verdict(tmp_path, "freeze", "migration.time_policy=freeze")["verdict"] == "invalid"
+
+    late = ["migration.strategy=absolute"]
+    assert verdict(tmp_path, "late", *late)["checks"]["lateness_bounded"]["verdict"] == "invalid"
+    tolerant = verdict(tmp_path, "tolerant", *late, "checks.late_tolerance=1s")
+    assert tolerant["checks"]["lateness_bounded"]["verdict"] == "valid"
+
+    hangs = ["migration.strategy=none", "run.duration=3s"]
+    assert verdict(tmp_path, "lost", *hangs)["interrupts"]["lost"] == 2
+    patient = verdict(tmp_path, "patient", "migration.strategy=absolute", "checks.lost_after=1us")
+    assert patient["interrupts"]["lost"] == 0  # a blackout late is late, not lost, however short the patience
+
+    assert verdict(tmp_path, "twin", "checks.twin=true")["cpus"][0]["missing"] is not None
+
+
+def test_connect_timeout_is_how_long_the_source_tries(tmp_path: Path) -> None:
+    import time
+
+    path = tmp_path / "base.toml"
+    path.write_text(BASE)
+    took = []
+    for timeout in ("50ms", "900ms"):
+        began = time.monotonic()
+        command = [sys.executable, "-m", "livemig", "source", str(path), "--connect", f"unix:{tmp_path}/nobody"]
+        command += ["--out", str(tmp_path / timeout), "--set", f"migration.connect_timeout={timeout}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        took.append(time.monotonic() - began)
+        assert done.returncode == 3
+        assert "no peer within" in done.stdout
+    assert took[1] - took[0] > 0.6
