@@ -27,12 +27,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from livemig.analysis.continuity import tb_moved
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
 from livemig.analysis.manifest import Manifest
 from livemig.analysis.observer import Handler, Observer
-from livemig.analysis.policy import ADVANCE, FREEZE, TB_BITS, TimePolicy, tb_errors
-from livemig.analysis.ticks import NS_PER_S, signed, to_ticks
+from livemig.analysis.policy import TimePolicy
+from livemig.analysis.ticks import NS_PER_S, to_ticks
+from livemig.analysis.verdict import Unknown
 
 PARTS: Final = (
     "guest_masked",
@@ -47,6 +49,8 @@ PARTS: Final = (
 )
 WORST: Final = 10
 _LOADED: Final = ("device", "completed")
+_ROUNDING: Final = 2
+"""Ticks by which TB may fall short of the blackout rounded up, and be right within a tick."""
 
 
 class Span(NamedTuple):
@@ -158,12 +162,12 @@ class Attribution(Observer):
         freezes = self._policy.freezes
         self._spans.append([] if freezes else spans_of(stop, resume, self._passes, self._loaded, self._asked))
         self._resumed.append(resume - crossing.paused_ns if freezes else resume)
-        errors = tb_errors(crossing.stop, crossing.resume, self._hz)
-        rounding = 0
-        if errors is not None and abs(errors[FREEZE if freezes else ADVANCE]) <= 1:
-            exact = 0 if freezes else -(-(resume - stop) * self._hz // NS_PER_S)
-            rounding = max(0, exact - signed((crossing.resume.tb or 0) - (crossing.stop.tb or 0), TB_BITS))
-        self._rounding.append(rounding)
+        exact = 0 if freezes else -(-(resume - stop) * self._hz // NS_PER_S)
+        try:
+            short = exact - tb_moved(crossing.stop, crossing.resume)
+        except Unknown:
+            short = 0
+        self._rounding.append(short if 0 < short <= _ROUNDING else 0)
         self._passes = self._loaded = None
 
     def late(

@@ -10,11 +10,11 @@ from livemig.analysis.attribution import Attribution
 from livemig.analysis.census import Census
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Log, Place, merged
-from livemig.analysis.manifest import Manifest
+from livemig.analysis.manifest import ADVANCE, Manifest
 from livemig.analysis.observer import Observer, close, observe
 from livemig.analysis.ownership import Ownership
 from livemig.analysis.pending import Pending
-from livemig.analysis.policy import ADVANCE, TimePolicy
+from livemig.analysis.policy import TimePolicy
 from livemig.analysis.timebase import Timebase
 from livemig.analysis.transfer import Transfer
 from livemig.analysis.twin import Twin

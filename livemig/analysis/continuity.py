@@ -8,12 +8,14 @@ CPUs of which it was recorded on both sides.
 
 from __future__ import annotations
 
+from typing import Final
+
 from livemig.analysis.crossing import Moment, PerCpu
-from livemig.analysis.manifest import Manifest
+from livemig.analysis.manifest import ADVANCE, FREEZE, Manifest
 from livemig.analysis.ticks import NS_PER_S, error_ticks, signed
 from livemig.analysis.verdict import Unknown
 
-TB_BITS = 64
+TB_BITS: Final = 64
 
 
 def _world_ns(manifest: Manifest, stop: Moment, resume: Moment) -> int:
@@ -26,12 +28,22 @@ def tolerance_ticks(manifest: Manifest) -> int:
     return 1 - (-manifest.rule.slack_ns * manifest.machine.timebase_hz // NS_PER_S)
 
 
-def tb_error(manifest: Manifest, stop: Moment, resume: Moment) -> int:
-    """Of CPU 0's TB; raises Unknown where it was not recorded."""
+def tb_moved(stop: Moment, resume: Moment) -> int:
+    """What CPU 0's TB reads more at the resume than at the stop; raises Unknown where it was not recorded."""
     if stop.tb is None or resume.tb is None:
         raise Unknown("TB was not recorded at the stop and at the resume")
-    moved = signed(resume.tb - stop.tb, TB_BITS)
-    return error_ticks(moved, _world_ns(manifest, stop, resume), manifest.machine.timebase_hz)
+    return signed(resume.tb - stop.tb, TB_BITS)
+
+
+def tb_errors(stop: Moment, resume: Moment, hz: int) -> dict[str, int]:
+    """Of CPU 0's TB, by each policy; raises Unknown as `tb_moved` does."""
+    moved = tb_moved(stop, resume)
+    return {ADVANCE: error_ticks(moved, resume.t_ns - stop.t_ns, hz), FREEZE: error_ticks(moved, 0, hz)}
+
+
+def tb_error(manifest: Manifest, stop: Moment, resume: Moment) -> int:
+    """Of CPU 0's TB, by the policy of ``manifest``; raises Unknown as `tb_moved` does."""
+    return tb_errors(stop, resume, manifest.machine.timebase_hz)[FREEZE if manifest.rule.freezes else ADVANCE]
 
 
 def tb_skew(resume: Moment) -> int:
@@ -55,10 +67,14 @@ def decr_slips(manifest: Manifest, stop: Moment, resume: Moment) -> dict[int, in
     """By how much each CPU's TB + DECR changed, modulo DECR's width; raises Unknown as `decr_errors` does."""
     tbs = _both(stop.cpu_tb, resume.cpu_tb, "the TB of each CPU")
     decrs = _both(stop.decr, resume.decr, "DECR")
-    bits = manifest.machine.decrementer_bits
-    return {
-        cpu: signed(tbs[cpu][1] + new - tbs[cpu][0] - old, bits) for cpu, (old, new) in decrs.items() if cpu in tbs
-    }
+    bits, both = manifest.machine.decrementer_bits, tbs.keys() & decrs.keys()
+    if not both:
+        raise Unknown("of no CPU both TB and DECR were recorded")
+    slips = {}
+    for cpu in sorted(both):
+        (tb, tb_now), (decr, decr_now) = tbs[cpu], decrs[cpu]
+        slips[cpu] = signed(tb_now + decr_now - tb - decr, bits)
+    return slips
 
 
 def _both(before: PerCpu | None, after: PerCpu | None, what: str) -> dict[int, tuple[int, int]]:

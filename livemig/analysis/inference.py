@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from livemig.analysis.continuity import TB_BITS
 from livemig.analysis.crossing import Moment, PerCpu
-from livemig.analysis.policy import TB_BITS
 from livemig.analysis.ticks import NS_PER_S, error_ticks, signed
 
 _CLAMP_NS: Final = NS_PER_S
@@ -66,9 +66,7 @@ def _absolute(was: Stopped) -> list[Restored]:
 
 def _none(was: Stopped) -> list[Restored]:
     """DECR is a point on the virtual clock, 0xffffffff at 0; TB stands still, a TB that the guest set is lost."""
-    return [
-        Restored(tb, 0, tuple(-value - 1 for value in tb), 0) for tb in (was.tb, (was.bare,) * len(was.tb))
-    ]
+    return [Restored(tb, 0, tuple(-value - 1 for value in tb), 0) for tb in (was.tb, (was.bare,) * len(was.tb))]
 
 
 def _clamped(was: Stopped) -> list[Restored]:

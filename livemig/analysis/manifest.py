@@ -11,7 +11,8 @@ import orjson
 from livemig.errors import InputError
 
 SCHEMA: Final = 1
-TIME_POLICIES: Final = ("advance", "freeze")
+ADVANCE: Final = "advance"
+FREEZE: Final = "freeze"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Rule:
 
     @property
     def freezes(self) -> bool:
-        return self.time_policy == "freeze"
+        return self.time_policy == FREEZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Manifest:
                 watchdog=machine.raw.get("watchdog") is True,
             ),
             rule=Rule(
-                time_policy=rule.optional_text("time_policy", *TIME_POLICIES),
+                time_policy=rule.optional_text("time_policy", ADVANCE, FREEZE),
                 late_tolerance_ns=rule.integer("late_tolerance_ns"),
                 lost_after_ns=rule.integer("lost_after_ns"),
                 downtime_ns=rule.optional("downtime_ns"),

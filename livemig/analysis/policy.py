@@ -7,17 +7,13 @@ or comes nearer to. It is settled at the first resume, before anything that happ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
-from livemig.analysis.crossing import Crossing, Moment
+from livemig.analysis.continuity import tb_errors, tolerance_ticks
+from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
-from livemig.analysis.manifest import Manifest
+from livemig.analysis.manifest import FREEZE, Manifest
 from livemig.analysis.observer import Handler, Observer
-from livemig.analysis.ticks import NS_PER_S, error_ticks, signed
-
-ADVANCE: Final = "advance"
-FREEZE: Final = "freeze"
-TB_BITS: Final = 64
+from livemig.analysis.verdict import Unknown
 
 
 class TimePolicy(Observer):
@@ -34,7 +30,7 @@ class TimePolicy(Observer):
         Where the blackout is too short to tell, the one by which the run is judged.
         """
         self._hz = manifest.machine.timebase_hz
-        self._tolerance = 1 - (-manifest.rule.slack_ns * self._hz // NS_PER_S)
+        self._tolerance = tolerance_ticks(manifest)
         self._crossing = crossing
 
     @property
@@ -48,19 +44,11 @@ class TimePolicy(Observer):
         stop, resume = self._crossing.stop, self._crossing.resume
         if stop is None or resume is None or resume.seen.t_ns != event["t_ns"] or resume.side != event["side"]:
             return
-        errors = tb_errors(stop, resume, self._hz)
-        if errors is None:
+        try:
+            errors = tb_errors(stop, resume, self._hz)
+        except Unknown:
             return
         self.kept = self.kept or min(errors, key=lambda policy: abs(errors[policy]))
         if self._crossing.crossed == (stop, resume):
             fits = [policy for policy, error in errors.items() if abs(error) <= self._tolerance]
             self.found = self.kept if self.kept in fits else next(iter(fits), None)
-
-
-def tb_errors(stop: Moment, resume: Moment, hz: int) -> dict[str, int] | None:
-    """How far CPU 0's TB is ahead of where each policy puts it, in ticks; None where TB was not recorded."""
-    if stop.tb is None or resume.tb is None:
-        return None
-    moved = signed(resume.tb - stop.tb, TB_BITS)
-    passed = {ADVANCE: resume.t_ns - stop.t_ns, FREEZE: 0}
-    return {policy: error_ticks(moved, ns, hz) for policy, ns in passed.items()}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -52,26 +52,49 @@ class Answer:
 
 @contextmanager
 def opened(run_dirs: Sequence[Path], export: Path | None = None) -> Iterator[Database]:
-    """The events of ``run_dirs``, open for queries; ``export``: a file that a query's result may be written to.
+    """The events of ``run_dirs``, open for queries; ``export``: the file that `Database.export` is to write.
 
     Raises:
         InputError: one of them is not a run directory, or a log that breaks off is malformed besides.
+        OutputError: ``export`` cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="livemig-query-") as scratch:
-        connection = duckdb.connect(config={**_SETTINGS, "temp_directory": f"{scratch}/spilled"})
+    with ExitStack() as open_:
+        scratch = Path(open_.enter_context(tempfile.TemporaryDirectory(prefix="livemig-query-")))
+        exporting = None if export is None else open_.enter_context(_Export.prepared(export))
+        connection = duckdb.connect(config={**_SETTINGS, "temp_directory": str(scratch / "spilled")})
+        open_.callback(connection.close)
+        logs = _define_views(connection, run_dirs, scratch)
+        _lock(connection, [*logs, *(str(path.resolve()) for path in logs.values())], exporting)
+        yield Database(connection, logs, exporting)
+
+
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """A file that is written beside its place, in a directory of its own, and put there once it is whole."""
+
+    path: Path
+    beside: Path
+
+    @classmethod
+    @contextmanager
+    def prepared(cls, path: Path) -> Iterator[_Export]:
         try:
-            logs = _define_views(connection, run_dirs, Path(scratch))
-            _lock(connection, [*logs, *(str(path.resolve()) for path in logs.values())], export)
-            yield Database(connection, logs)
-        finally:
-            connection.close()
+            with tempfile.TemporaryDirectory(prefix=".livemig-", dir=path.parent.resolve()) as beside:
+                yield cls(path, Path(beside))
+        except OSError as error:
+            raise OutputError(str(path), error.strerror or str(error)) from None
+
+    def write(self, result: duckdb.DuckDBPyRelation) -> None:
+        unfinished = self.beside / "result.parquet"
+        result.write_parquet(str(unfinished))
+        os.replace(unfinished, self.path)
 
 
 class Database:
     """Runs' events. ``logs``: the files, by the names that DuckDB knows them by."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, logs: dict[str, Path]) -> None:
-        self._connection, self._logs = connection, logs
+    def __init__(self, connection: duckdb.DuckDBPyConnection, logs: dict[str, Path], exporting: _Export | None) -> None:
+        self._connection, self._logs, self._exporting = connection, logs, exporting
 
     def select(self, sql: str) -> Answer:
         """Ask.
@@ -84,19 +107,16 @@ class Database:
             self._connection.execute(_only_select(sql))
             return Answer([column[0] for column in self._connection.description or ()], self._rows())
 
-    def export(self, sql: str, path: Path) -> None:
-        """Write what ``sql`` gives to ``path``, as Parquet, whole or not at all; raises as `select` does.
+    def export(self, sql: str = "FROM events") -> None:
+        """Write what ``sql`` gives to the file that is to be exported, as Parquet, whole or not at all.
 
         Raises:
-            OutputError: it cannot be written.
+            UsageError, InputError: as `select` does.
+            OSError: it cannot be written; `opened` makes an OutputError of it.
         """
-        try:
-            with self._in_one_line(), tempfile.TemporaryDirectory(prefix=".livemig-", dir=path.parent) as beside:
-                whole = os.path.join(os.path.realpath(beside), "result.parquet")
-                self._connection.sql(_only_select(sql)).write_parquet(whole)
-                os.replace(whole, path)
-        except OSError as error:
-            raise OutputError(str(path), error.strerror or str(error)) from None
+        assert self._exporting is not None
+        with self._in_one_line():
+            self._exporting.write(self._connection.sql(_only_select(sql)))
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         with self._in_one_line():
@@ -179,10 +199,10 @@ def _breaks_off(path: Path) -> bool:
         return log.read() != b"\n"
 
 
-def _lock(connection: duckdb.DuckDBPyConnection, files: Sequence[str], export: Path | None) -> None:
+def _lock(connection: duckdb.DuckDBPyConnection, files: Sequence[str], export: _Export | None) -> None:
     connection.execute(f"SET allowed_paths = [{', '.join(map(_quoted, files))}]")
     if export is not None:
-        connection.execute(f"SET allowed_directories = [{_quoted(export.parent.resolve())}]")
+        connection.execute(f"SET allowed_directories = [{_quoted(export.beside)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 

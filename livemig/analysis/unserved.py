@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from livemig.analysis.continuity import TB_BITS
 from livemig.analysis.crossing import Crossing, Moment
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
-from livemig.analysis.policy import TB_BITS
 from livemig.analysis.ticks import signed
 from livemig.analysis.timebase import Timebase
 

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("query: needs a SELECT, such as 'SELECT event, count(*) FROM events GROUP BY event'")
     with opened(args.runs, args.parquet) as database:
         if args.parquet is not None:
-            database.export(args.sql or "FROM events", args.parquet)
+            database.export(args.sql or "FROM events")
             return 0
         answer = database.select(args.sql)
         if args.json:

@@ -68,6 +68,7 @@ class Emulator:
         self._arrivals = 0
         self._lost: LivemigError | None = None
         self._channel: Channel | None = None
+        self._channels: list[Channel] = []
         self._orders: list[_Order] = []
         self._logged_ns = 0
         self._log_every_ns = _LOG_EVERY_NS if clock.virtual else _WALL_LOG_EVERY_NS
@@ -101,8 +102,9 @@ class Emulator:
         return order.result
 
     def attach(self, channel: Channel) -> None:
-        """Use ``channel`` to talk to the peer; the caller closes it."""
+        """Use ``channel`` to talk to the peer, and close it at the end of the run."""
         self._channel = channel
+        self._channels.append(channel)
         self._nursery.start_soon(self._listen, channel)
 
     def finish(self, reason: str) -> None:
@@ -131,18 +133,23 @@ class Emulator:
 
     async def run(self, *tasks: Callable[[], Any]) -> None:
         """Live until the scenario ends here, beside ``tasks``; the log is complete and flushed then."""
-        async with trio.open_nursery() as self._nursery:
-            for cpu in self.machine.cpus:
-                self._nursery.start_soon(self._live, cpu)
-            for task in tasks:
-                self._nursery.start_soon(task)
-            with self.clock.attend(0):
-                while not self.ended:
-                    await self._to_next_barrier()
-            if self._channel is not None and self._lost is None:
-                with trio.move_on_after(_FLUSH_S), suppress(PeerLost):  # it may have all it needs, and be gone
-                    await self._channel.flush()
-            self._nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as self._nursery:
+                for cpu in self.machine.cpus:
+                    self._nursery.start_soon(self._live, cpu)
+                for task in tasks:
+                    self._nursery.start_soon(task)
+                with self.clock.attend(0):
+                    while not self.ended:
+                        await self._to_next_barrier()
+                if self._channel is not None and self._lost is None:
+                    with trio.move_on_after(_FLUSH_S), suppress(PeerLost):  # it may have all it needs, and be gone
+                        await self._channel.flush()
+                self._nursery.cancel_scope.cancel()
+        finally:
+            with trio.CancelScope(shield=True):
+                for channel in self._channels:
+                    await channel.aclose()
         for order in self._take_orders():
             order.carry_out(self.clock.now())
         self._log_cpus(self.clock.now())

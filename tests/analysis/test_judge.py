@@ -60,7 +60,8 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
         "overdue_ns": 0,
         "hung": 0,
     }
-    checks = told.pop("checks")
+    checks, impact = told.pop("checks"), told.pop("impact")
+    assert [(threshold["tripped"], threshold["value_ns"]) for threshold in impact[:1]] == [(False, 0)]
     assert told == {
         "run_dir": str(tmp_path),
         "engine": "emulator",
@@ -80,6 +81,37 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
         "timebase": {"hz": 1_000_000_000, "at_stop": 50, "at_resume": 150, "error_ticks": 0, "skew_ticks": 0},
         "decrementer": [{"cpu": 0, "at_stop": 192, "at_resume": 92, "error_ticks": 0}],
         "guest_behind_ns": 0,
+        "time_policy": {"asked": "advance", "found": "advance"},
+        "inference": {
+            "strategy": "tb-offset",
+            "residual_ticks": 0,
+            "ties": ["snapshot-tuple", "channel-clock", "clamped"],
+            "others": {
+                "none": 143,  # DECR: 92, not -51
+                "absolute": 100,
+                "absolute-frozen-tb": 100,
+                "qemu-dead-clamp": 100,
+                "kvm-tbu40": 16_777_116,  # TB: 150, not 50 + 2^24
+                "tb-write-dropped": 100,
+                "frequency-change": 100,
+            },
+        },
+        "attribution": [],
+        "attribution_total": {
+            "interrupts": 0,
+            "late_ticks": 0,
+            "parts": {
+                "guest_masked": 0,
+                "precopy_throttling": 0,
+                "stop": 0,
+                "last_transfer": 0,
+                "downtime": 0,
+                "restore": 0,
+                "offset_rounding": 0,
+                "postcopy_fault": 0,
+                "unexplained": 0,
+            },
+        },
     }
     assert checks["ram_identical"] == {
         "verdict": "valid",

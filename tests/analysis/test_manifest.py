@@ -34,7 +34,8 @@ def test_a_tolerance_is_for_the_wall_clock_only() -> None:
         ({"cpus": 0}, r"machine.cpus: 0, needed: an integer ≥ 1"),
         ({"timebase_hz": 1e9}, "machine.timebase_hz: 1000000000.0"),
         ({"trigger": "both"}, "machine.trigger: 'both', needed: edge or level"),
-        ({"time_policy": None}, "judge.time_policy: None, needed: advance or freeze"),
+        ({"time_policy": "jump"}, "judge.time_policy: 'jump', needed: advance or freeze"),
+        ({"strategy": 5}, "strategy: 5, needed: a string"),
         ({"downtime_ns": -1}, "judge.downtime_ns: -1"),
         ({"engine": 3}, "engine: 3, needed: a string"),
     ],
@@ -42,6 +43,12 @@ def test_a_tolerance_is_for_the_wall_clock_only() -> None:
 def test_what_is_wrong_is_named(change: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         Manifest.parse(run_json(**change))
+
+
+def test_of_a_foreign_run_neither_strategy_nor_policy_need_be_known() -> None:
+    manifest = Manifest.parse(run_json(strategy=None, time_policy=None))
+    assert (manifest.strategy, manifest.rule.time_policy) == (None, None)
+    assert manifest.under("freeze").rule.freezes
 
 
 def test_an_object_is_needed() -> None:

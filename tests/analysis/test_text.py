@@ -40,7 +40,10 @@ def test_a_guest_that_hangs_at_one_glance() -> None:
         "\n"
         "  migration  completed · the destination owns the guest · blackout 500 ms · 1 pass, 3 MiB\n"
         "  resume     TB exact · DECR 6,640,008 ticks (400 ms) too high on cpu 0 · policy advance\n"
+        "  strategy   tb-offset (or snapshot-tuple, channel-clock, clamped), by TB and DECR, "
+        "6,640,008 ticks (400 ms) off; none was asked for\n"
         "  end        guest time is the world's\n"
+        "  latest     cpu 1 decrementer: 6,640,000 ticks = downtime 6,640,000\n"
         "\n"
         "  cpu  delivered  on time  late  lost  early  doubled  worst late       ticks\n"
         "    0          0        0     0     1      0        0      >2.9 s  48,140,000\n"
@@ -102,6 +105,22 @@ def test_of_many_cpus_only_those_in_trouble_are_shown() -> None:
     text = verdict_text(judged(*history, irq(11, cpu=13), cpus=20))
     assert re.findall(r"^ +(\d+|all) +\d", text, re.M) == ["13", "all"]
     assert "… and 19 CPUs more" in text
+
+
+def test_who_would_have_complained_is_one_line() -> None:
+    """Half a second and a tick behind, and no interrupt for 21.5 s of its own time."""
+    tb = 21_500 * MS
+    history = [stop(50, decr=[0]), resume(500 * MS + 51, tb=50), irq(22_000 * MS + 1, side=D, tb=tb)]
+    lines = verdict_text(judged(*history, time_policy="freeze")).splitlines()
+    assert [line for line in lines if line.startswith("  trips")] == [
+        "  trips      NTP step, CockroachDB, YugabyteDB (500 ms offset) · "
+        "Linux soft lockup, Linux RCU stall (21.499 s unserved)"
+    ]
+
+
+def test_a_strategy_that_shows_is_not_said_to_be_off() -> None:
+    text = verdict_text(judged(*GOOD))
+    assert "  strategy   tb-offset (or snapshot-tuple, channel-clock, clamped), by TB and DECR\n" in text
 
 
 def test_colour_is_asked_for_and_changes_nothing_else() -> None:

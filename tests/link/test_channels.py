@@ -124,6 +124,7 @@ async def test_flush_waits_for_frames_that_are_held_back(kind: str) -> None:
     async with connected(kind) as (near, _):
         due = time.monotonic() + 0.05
         near.post(BYE, not_before=due)
+        near.post(BYE)
         await near.flush()
         assert time.monotonic() >= due
 
@@ -152,6 +153,11 @@ async def test_a_cancelled_receive_loses_nothing(kind: str) -> None:
             if number % 2:
                 await near.flush()
             assert await far.receive() == pass_end(number)
+        near.post(BYE, not_before=time.monotonic() + 0.05)
+        with trio.move_on_after(0.02) as cancelled:
+            await far.receive()
+        assert cancelled.cancelled_caught
+        assert await far.receive() == BYE
 
 
 FRAMES = encode(BYE, 0) + encode(Frame("snapshot", 0, 0, {}, b"abc"), 1) + b"abc"

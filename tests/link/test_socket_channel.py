@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+
 import pytest
 import trio
 from ends import PAGE, connected, link_threads, on_trio, ram, sockets
@@ -70,3 +73,31 @@ async def test_a_peer_that_resets_the_connection_while_it_is_sent_to_is_lost(kin
             await near.flush()
         with pytest.raises(PeerLost):
             near.post(BYE)
+
+
+@on_trio
+async def test_a_connection_that_is_reset_while_one_waits_is_lost() -> None:
+    one, other = sockets("tcp")
+    async with SocketChannel(one) as channel:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        other.close()
+        with pytest.raises(PeerLost):
+            await channel.receive()
+
+
+@BOTH
+@on_trio
+async def test_cancelled_receives_read_no_further_than_one(kind: str) -> None:
+    source, destination = ram(2, seed=1), ram(2)
+    async with connected(kind, source, destination) as (near, far):
+        for _ in range(3):
+            with trio.move_on_after(0.001):
+                await far.receive()
+        for page in range(2):
+            near.post(Frame("pages", 0, 0, {"runs": [[page, 1]], "zero": []}))
+            near.post(BYE)
+        await near.flush()
+        await far.receive()
+        await trio.sleep(0.02)
+        assert far.tally.pages == 1
+        assert destination[PAGE:] == bytes(PAGE)

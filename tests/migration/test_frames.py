@@ -188,6 +188,11 @@ def test_what_is_not_one_msgpack_map_of_distinct_strings_is_refused(packed: byte
     refused(packed)
 
 
+def test_a_list_too_long_to_be_meant_is_refused_before_it_is_built() -> None:
+    decode(msgpack.packb(header("hello", machine={"a": [0] * 1000})), 4)
+    assert refused(msgpack.packb(header("hello", machine={"a": [0] * 1001}))).field == "header"
+
+
 @pytest.mark.parametrize(("prefix", "length"), [(b"\0\0\0\1", 1), (b"\0\1\0\0", MAX_HEADER)])
 def test_a_header_has_up_to_64_kib(prefix: bytes, length: int) -> None:
     assert header_length(prefix) == length

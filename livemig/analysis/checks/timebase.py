@@ -5,7 +5,8 @@ from __future__ import annotations
 from livemig.analysis.case import Case
 from livemig.analysis.continuity import tb_error, tb_skew, tolerance_ticks
 from livemig.analysis.crossing import Crossing
-from livemig.analysis.policy import FREEZE, TimePolicy
+from livemig.analysis.manifest import FREEZE
+from livemig.analysis.policy import TimePolicy
 from livemig.analysis.ticks import to_ns
 from livemig.analysis.timebase import Timebase
 from livemig.analysis.units import duration, plural

@@ -13,6 +13,7 @@ from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Log, merged
 from livemig.analysis.manifest import Manifest
 from livemig.analysis.observer import Observer, close, observe
+from livemig.analysis.policy import TimePolicy
 from livemig.analysis.report.drift import Drift
 from livemig.analysis.report.lateness import EDGES, Lateness
 from livemig.analysis.report.phases import Phases
@@ -35,22 +36,33 @@ class Followed:
     end_ns: int
 
 
-def follow(directory: Path, manifest: Manifest, tell: Callable[[Arc], None], turned: Callable[[], None]) -> Followed:
-    """Read the logs of ``directory``: ``tell`` gets every arc at its end, ``turned`` is called at stops and resumes.
+def follow(
+    directory: Path,
+    manifest: Manifest,
+    tell: Callable[[Arc], None],
+    turned: Callable[[], None] = lambda: None,
+    names: tuple[str, str] = (SOURCE, DESTINATION),
+) -> Followed:
+    """Read the logs of ``directory``.
+
+    Args:
+        tell: gets every arc at its end. turned: called at every stop and resume.
+        names: of the logs; what is not there has no events.
 
     Raises:
         InputError: a log is malformed.
     """
     with ExitStack() as files:
 
-        def log(side: str) -> Log:
-            path = directory / f"{side}.jsonl"
+        def log(name: str, side: str) -> Log:
+            path = directory / f"{name}.jsonl"
             return Log(str(path), side, files.enter_context(path.open("rb")) if path.exists() else ())
 
-        source, destination, crossing = log(SOURCE), log(DESTINATION), Crossing()
-        story = Story(Account(manifest, crossing), tell)
+        source, destination, crossing = log(names[0], SOURCE), log(names[1], DESTINATION), Crossing()
+        policy = TimePolicy(manifest, crossing)
+        story = Story(Account(manifest, crossing, policy), tell)
         phases, drift = Phases(crossing, turned), Drift(manifest.machine.timebase_hz, crossing)
-        observers: Sequence[Observer] = (crossing, story, phases, drift)
+        observers: Sequence[Observer] = (crossing, policy, story, phases, drift)
         crashed = observe(merged(source, destination), observers, str(directory))
         ends = {log.side: log.last_ns or 0 for log in (source, destination)}
         stopped = crossing.stop if crossing.running is None else None

@@ -117,9 +117,10 @@ function drawPasses() {
     ...common, y: passes.map((pass) => pass[key] / 2 ** 20), mode: "lines+markers", name, xaxis: "x2", yaxis: "y2",
     line: { color: colour(tone), width: 1.5 }, marker: { size: 7, color: colour(tone) },
   });
+  const higher = passes[0].rate >= passes[0].dirty_rate ? "rate" : "dirty_rate";
   const direct = (key, text, tone) => ({
-    xref: "x2", yref: "y2", x: labels[0], y: passes[0][key] / 2 ** 20, text, showarrow: false, xanchor: "left", yanchor: "bottom",
-    yshift: 5, font: { size: 11, color: colour(tone) },
+    xref: "x2", yref: "y2", x: labels[0], y: passes[0][key] / 2 ** 20, text, showarrow: false, xanchor: "left",
+    yanchor: key === higher ? "bottom" : "top", yshift: key === higher ? 5 : -5, font: { size: 11, color: colour(tone) },
   });
   const traces = [
     { ...common, type: "bar", y: passes.map((pass) => pass.dirty_pages), width: passes.length < 60 ? PASS_WIDTH : 1,
@@ -146,6 +147,7 @@ function drawPasses() {
   }), CONFIG);
 }
 
+timeline(document.querySelector(".timeline"), DATA);
 onTheme(drawDrift);
 onTheme(drawLateness);
 onTheme(drawPasses);

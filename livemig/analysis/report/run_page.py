@@ -107,10 +107,10 @@ def _timeline(data: dict[str, Any]) -> Markup:
     )
     return tag(
         "section",
-        tag("div", tag("h2", "Timeline"), controls, tag("output", id="span"), legend, class_="panel-head"),
-        tag("div", tag("div", id="window"), id="overview"),
-        tag("div", id="timeline", class_="chart", tabindex="0"),
-        tag("p", _kept(data), " ", tag("span", id="drawn"), class_="note"),
+        tag("div", tag("h2", "Timeline"), controls, tag("output", class_="span"), legend, class_="panel-head"),
+        tag("div", tag("div", class_="window"), class_="overview"),
+        tag("div", class_="chart", tabindex="0"),
+        tag("p", _kept(data), " ", tag("span", class_="drawn"), class_="note"),
         class_="panel timeline",
     )
 

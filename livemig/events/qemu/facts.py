@@ -52,10 +52,10 @@ class Facts:
         return value
 
     def integer(self, *keys: str) -> int | None:
-        """The first of ``keys`` that is there. Raises InputError if it is not an integer above 0."""
+        """The first of ``keys`` that is there. Raises InputError if it is not an integer from 1 to 2^40."""
         value: int | None = self._get((int,), "an integer", *keys)
-        if value is not None and value <= 0:
-            raise InputError(str(self.path), f"{keys[0]}: {value}, needed: an integer above 0")
+        if value is not None and not 0 < value <= 1 << 40:
+            raise InputError(str(self.path), f"{keys[0]}: {value}, needed: an integer from 1 to 2^40")
         return value
 
     def microseconds(self, *keys: str, unit: int = _US_PER_S) -> int | None:
@@ -67,7 +67,7 @@ class Facts:
         value: Decimal | int | None = self._get((int, Decimal), "a number", *keys)
         if value is None:
             return None
-        if not 0 <= value < 1 << 60:  # Neither is infinity or not-a-number.
+        if not Decimal(value).is_finite() or not 0 <= value < 1 << 60:
             raise InputError(str(self.path), f"{keys[0]}: {value}, needed: a time")
         return int(value * unit)
 

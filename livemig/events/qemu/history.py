@@ -68,8 +68,8 @@ class History:
         self._pending = pending
         self._running = not plan.starts and plan.side == SOURCE
         self._crossed = plan.side == SOURCE
-        self._tb: tuple[int, int] | None = None
-        """When it was last known, and what it was."""
+        self._tb: tuple[int, int] | None = None if self._running else (0, 0)
+        """When it was last known, and what it was; 0 before the machine first runs."""
         self._stood_ns = 0
         self._read: tuple[int, int] | None = None
         """Thread and DECR of the last read by QEMU itself."""

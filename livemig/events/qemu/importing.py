@@ -28,9 +28,10 @@ from livemig.events.schema import DESTINATION, SCHEMA_VERSION, SOURCE
 LATE_TOLERANCE_NS: Final = 20_000_000
 """Default: QEMU's timers run in its main thread, which a busy host delays by milliseconds."""
 LOST_AFTER_NS: Final = 1_000_000_000
-_LEVEL = ("pseries", "powernv")
+_MOST_CPUS: Final = 4096
+_LEVEL: Final = ("pseries", "powernv")
 """Machines with CPUs whose DECR raises while it is negative; the others' raises when it turns negative."""
-_LEVEL_HZ = 512_000_000
+_LEVEL_HZ: Final = 512_000_000
 """The timebase of those machines, and of no other of QEMU's."""
 
 
@@ -224,7 +225,10 @@ class _Import:
 def _cpu_count(who: Roles, facts: Facts) -> int:
     """By the run.toml, the threads, or how many DECRs were saved; whichever shows most."""
     saved = max((len(last_burst(thread.decr)) for thread in who.savers), default=0)
-    return max(facts.integer("vcpus") or 1, len(who.vcpus), saved)
+    noted = facts.integer("vcpus") or 1
+    if noted > _MOST_CPUS:
+        raise InputError(str(facts.path), f"vcpus: {noted}, needed: at most {_MOST_CPUS}")
+    return max(noted, len(who.vcpus), saved)
 
 
 def _write_lines(path: Path, events: Iterable[dict[str, Any]]) -> None:

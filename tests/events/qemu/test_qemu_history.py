@@ -81,7 +81,7 @@ def test_one_period_of_the_bare_metal_guest_line_by_line() -> None:
     events, _ = source(START, write(20, -11, 100), raised(121), handler(125, 115, -6, 100))
     assert events == [
         {"t_ns": 0, "side": "source", "event": "timer_armed", "cpu": 0, "timer": "decr", "value": 0xFFFFFFFF,
-         "tb": None, "deadline_ns": None, "cause": "reset"},
+         "tb": 0, "deadline_ns": None, "cause": "reset"},
         {"t_ns": 10_000, "side": "source", "event": "machine_resumed", "state": "running", "tb": 0, "cpu_tb": [0],
          "clock_ns": None, "decr": [None], "pending": [[]], "ram_digest": None},
         {"t_ns": 20_000, "side": "source", "event": "timer_armed", "cpu": 0, "timer": "decr", "value": 100,

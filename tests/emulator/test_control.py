@@ -1,0 +1,127 @@
+"""A pair driven over QMP by hand, as a user with two terminals and a QMP client would."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from livemig.errors import QmpError
+from livemig.qmp.client import QmpClient, open_qmp
+
+CONFIG = """
+[run]
+duration = "800ms"
+clock = "{clock}"
+[machine]
+cpus = 2
+ram = "1MiB"
+[migration]
+start = "100ms"
+downtime = "50ms"
+"""
+
+Body = Callable[[QmpClient, QmpClient, str], Awaitable[None]]
+
+
+def drive(tmp_path: Path, clock: str, body: Body) -> tuple[int, int]:
+    """Start both sides with QMP servers, run ``body``; gives their exit codes."""
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(clock=clock))
+    uri = f"unix:{tmp_path}/migrate"
+    common = ["--out", str(tmp_path / "run")]
+    commands = {
+        "destination": ["destination", str(config), "--listen", uri, "--qmp", f"unix:{tmp_path}/d.qmp,server"],
+        "source": ["source", str(config), "--qmp", f"unix:{tmp_path}/s.qmp"],
+    }
+    processes = {
+        name: subprocess.Popen([sys.executable, "-m", "livemig", *command, *common], stdout=subprocess.DEVNULL)
+        for name, command in commands.items()
+    }
+
+    async def main() -> None:
+        with trio.fail_after(30):
+            async with (
+                open_qmp(f"{tmp_path}/s.qmp", connect_timeout_ns=10**10) as source,
+                open_qmp(f"{tmp_path}/d.qmp", connect_timeout_ns=10**10) as destination,
+            ):
+                await body(source, destination, uri)
+
+    try:
+        trio.run(main)
+        return processes["source"].wait(10), processes["destination"].wait(10)
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+
+
+async def told(client: QmpClient, name: str, **data: Any) -> dict[str, Any]:
+    """Wait for the event ``name`` whose data has ``data``."""
+    async for event in client.events:
+        if event["event"] == name and data.items() <= event.get("data", {}).items():
+            return event
+    raise AssertionError(f"{name} never came")
+
+
+def test_a_migration_by_hand_in_virtual_time_waits_for_the_command(tmp_path: Path) -> None:
+    async def body(source: QmpClient, destination: QmpClient, uri: str) -> None:
+        assert await source.execute("query-status") == {"status": "running", "running": True}
+        assert await destination.execute("query-status") == {"status": "inmigrate", "running": False}
+        assert "status" not in await source.execute("query-migrate")
+        await trio.sleep(0.3)  # virtual time would be over long since; it stands at migration.start
+        assert (await source.execute("query-status"))["running"]
+        assert await source.execute("migrate", uri=uri) == {}
+        with pytest.raises(QmpError, match="There's a migration process in progress"):
+            await source.execute("migrate", uri=uri)
+        await told(source, "STOP")
+        await told(source, "MIGRATION", status="completed")
+        await told(destination, "RESUME")
+        await told(destination, "SHUTDOWN", reason="duration")
+        assert (await source.execute("query-status"))["status"] == "postmigrate"
+        done = await source.execute("query-migrate")
+        assert (done["status"], done["x-livemig-owner"]) == ("completed", "destination")
+        assert done["ram"]["remaining"] == 0
+        assert done["ram"]["total"] == 1 << 20
+        assert done["ram"]["normal"] + done["ram"]["duplicate"] >= 256
+        for client in (source, destination):
+            assert await client.execute("quit") == {}
+
+    assert drive(tmp_path, "virtual", body) == (0, 0)
+
+
+def test_stop_and_cont_hold_guest_time_and_cancel_keeps_the_guest(tmp_path: Path) -> None:
+    async def body(source: QmpClient, destination: QmpClient, uri: str) -> None:
+        await source.execute("stop")
+        await told(source, "STOP")
+        assert await source.execute("query-status") == {"status": "paused", "running": False}
+        await source.execute("cont")
+        await told(source, "RESUME")
+        assert (await source.execute("query-status"))["running"]
+        assert await source.execute("migrate_cancel") == {}  # nothing to cancel: nothing changes
+        with pytest.raises(QmpError, match="incoming"):
+            await destination.execute("migrate", uri=uri)
+        with pytest.raises(QmpError, match="Parameter 'uri' is missing"):
+            await source.execute("migrate")
+        await source.execute("quit")
+        await destination.execute("quit")
+
+    assert drive(tmp_path, "wall", body) == (3, 3)
+
+
+def test_a_malformed_uri_is_an_error_and_the_guest_runs_on(tmp_path: Path) -> None:
+    async def body(source: QmpClient, destination: QmpClient, uri: str) -> None:
+        with pytest.raises(QmpError, match="unix:PATH"):
+            await source.execute("migrate", uri="carrier-pigeon:home")
+        assert (await source.execute("query-status"))["running"]
+        await source.execute("migrate", uri=uri)
+        await told(destination, "SHUTDOWN")
+        await source.execute("quit")
+        await destination.execute("quit")
+
+    assert drive(tmp_path, "virtual", body) == (0, 0)
