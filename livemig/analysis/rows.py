@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any
 
 from livemig.analysis.table import table
+from livemig.errors import UsageError
 
 Rows = Iterable[tuple[Any, ...]]
 
@@ -30,16 +31,22 @@ def as_table(columns: Sequence[str], rows: Rows, most: int) -> Iterator[str]:
 def as_csv(columns: Sequence[str], rows: Rows) -> Iterator[str]:
     """RFC 4180 but for the line ends, with a header; lists and objects are JSON, NULL is empty."""
     line = io.StringIO()
-    writer = csv.writer(line, lineterminator="")
+    writer = csv.writer(line, lineterminator="\r\n")  # it quotes what is in it
     for row in chain([columns], rows):
         writer.writerow(map(_cell, row))
-        yield line.getvalue()
+        yield line.getvalue()[:-2]
         line.seek(0)
         line.truncate()
 
 
 def as_json(columns: Sequence[str], rows: Rows) -> Iterator[str]:
-    """One object a row; integers of any size stay integers, a number that is none (NaN) is null."""
+    """One object a row; integers of any size stay integers, a number that is none (NaN) is null.
+
+    Raises:
+        UsageError: two columns have one name.
+    """
+    if len(set(columns)) < len(columns):
+        raise UsageError(f"query: two columns have one name ({', '.join(columns)}): name them with AS")
     for row in rows:
         values = (None if isinstance(value, float) and not isfinite(value) else value for value in row)
         yield json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False, default=str)

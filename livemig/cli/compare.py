@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from livemig.cli.options import add_config, add_output, read_config
 
@@ -12,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     add_config(parser)
     add_output(parser, "where the run directories go, one a strategy")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="show the strategies side by side in this page too")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,6 +25,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"{strategy} …", file=sys.stderr)
 
     results = run_all_strategies(read_config(args), args.config, args.out, announce)
+    if args.html is not None:
+        from livemig.analysis.report.comparison import compare_page
+        from livemig.analysis.report.page import write
+
+        write(args.html, compare_page(Path(args.config).stem, results))
     if args.json:
         import orjson
 

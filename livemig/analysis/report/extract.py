@@ -92,8 +92,6 @@ def run_data(directory: Path, result: Result, limit: int = LIMIT) -> dict[str, A
     return {
         "hz": machine.timebase_hz,
         "cpus": machine.cpus,
-        "trigger": machine.trigger,
-        "policy": result.manifest.rule.time_policy,
         "endNs": followed.end_ns,
         "pauses": followed.phases.pauses,
         "passes": followed.phases.passes,

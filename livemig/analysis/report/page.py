@@ -7,10 +7,14 @@ import hashlib
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Final
 
 from livemig.analysis.report.markup import Markup, script_data, tag
 from livemig.errors import OutputError, UsageError
+
+USAGE: Final = (
+    "Drag to zoom, shift and drag to move, Ctrl and wheel to zoom at the pointer, double click for the whole run."
+)
 
 
 def page(title: str, body: Markup, data: dict[str, Any], *scripts: str) -> str:
@@ -31,6 +35,53 @@ def page(title: str, body: Markup, data: dict[str, Any], *scripts: str) -> str:
         body=body,
         data=script_data(data),
         scripts="\n".join(f"<script>{code}</script>" for code in codes),
+    )
+
+
+def head(name: str, facts: list[str]) -> Markup:
+    """The first line of a page."""
+    return tag(
+        "header",
+        tag("span", "livemig", class_="brand"),
+        tag("span", name, class_="run"),
+        *(tag("span", fact, class_="fact") for fact in facts),
+        tag("button", "theme", type="button", id="theme", title="switch between light and dark"),
+    )
+
+
+def panel(title: str, note: str, *content: str) -> Markup:
+    """A part of a page, with its heading."""
+    return tag(
+        "section", tag("div", tag("h2", title), tag("p", note, class_="note"), class_="panel-head"), *content, class_="panel"
+    )
+
+
+def chart(name: str) -> Markup:
+    """Where a script draws."""
+    return tag("div", id=name, class_="chart")
+
+
+def timeline(title: str, note: str = "") -> Markup:
+    """Where ``timeline.js`` draws, and what steers it."""
+    views = {"run": "whole run", "migration": "migration", "blackout": "blackout", "stop": "stop", "resume": "resume",
+             "out": "−", "in": "+"}  # fmt: skip
+    controls = (tag("button", label, type="button", data_view=view) for view, label in views.items())
+    keys = ("on time", "late", "early", "lost", "superseded")
+    legend = (tag("li", tag("i", class_=f"key {key.replace(' ', '-')}"), key) for key in keys)
+    return tag(
+        "section",
+        tag(
+            "div",
+            tag("h2", title),
+            tag("div", *controls, class_="views"),
+            tag("output", class_="span"),
+            tag("ul", *legend, class_="legend"),
+            class_="panel-head",
+        ),
+        tag("div", tag("div", class_="window"), class_="overview"),
+        tag("div", class_="chart", tabindex="0"),
+        tag("p", note, USAGE, " ", tag("span", class_="drawn"), class_="note"),
+        class_="panel timeline",
     )
 
 

@@ -3,64 +3,6 @@
 
 const PASS_WIDTH = 0.62;
 
-function tbMs(point) {
-  return (point[1] / DATA.hz) * 1e3;
-}
-
-function drawDrift() {
-  const width = document.getElementById("drift").clientWidth - 80;
-  const time = timeAxis(0, DATA.endNs, width);
-  const pauses = DATA.pauses.filter((pause) => pause.resume_ns !== null);
-  const still = (t) => pauses.some((pause) => pause.stop_ns === t);
-  const running = { x: [], y: [], text: [] };
-  const stopped = { x: [], y: [] };
-  DATA.drift.forEach((point, at) => {
-    running.x.push(point[0]);
-    running.y.push(tbMs(point));
-    running.text.push(`${plain(instant(point[0]))}<br>${number(point[1])} ticks`);
-    const next = DATA.drift[at + 1];
-    if (next && still(point[0]) && next[0] > point[0]) {
-      stopped.x.push(point[0], next[0], null);
-      stopped.y.push(tbMs(point), tbMs(next), null);
-      running.x.push(null);
-      running.y.push(null);
-      running.text.push("");
-    }
-  });
-  const largest = Math.max(...DATA.drift.map((point) => Math.abs(tbMs(point))), 0);
-  const room = largest || (1e3 / DATA.hz) * 10;
-  const lowest = Math.min(0, ...running.y.filter((y) => y !== null));
-  const highest = Math.max(0, ...running.y.filter((y) => y !== null));
-  const step = roundStep(((highest - lowest + room * 0.46) * 1e6) / 5);
-  const levels = [];
-  for (let at = Math.ceil(((lowest - room * 0.18) * 1e6) / step) * step; at <= (highest + room * 0.28) * 1e6; at += step) levels.push(at);
-  const line = { color: colour("on-time"), width: 2 };
-  const traces = [
-    { ...stopped, mode: "lines", line: { ...line, dash: "dot", width: 1.5 }, hoverinfo: "skip" },
-    { ...running, mode: "lines", line, hovertemplate: "%{text}<br>%{y:.6f} ms<extra></extra>" },
-  ];
-  const last = DATA.drift.at(-1);
-  const notes = pauses.slice(0, 3).map((pause) => ({
-    x: (pause.stop_ns + pause.resume_ns) / 2, y: 1, yref: "paper", yanchor: "top", showarrow: false,
-    text: `blackout`, font: { size: 11, color: colour("soft") },
-  }));
-  if (last) {
-    const silent = last[0] < DATA.endNs * 0.6;
-    const off = last[1] ? `${duration(Math.abs(tbMs(last)) * 1e6)} ${last[1] < 0 ? "behind" : "ahead"}` : "the world's, to the tick";
-    notes.push({
-      x: last[0], y: tbMs(last), xanchor: silent ? "left" : "right", yanchor: silent ? "middle" : "bottom", showarrow: false,
-      xshift: silent ? 6 : 0, yshift: silent ? 0 : 3, text: silent ? `${off} at the last reading` : off,
-      font: { size: 12, color: last[1] ? colour("lost") : colour("good") },
-    });
-  }
-  Plotly.react("drift", traces, layout(230, {
-    xaxis: axis({ range: [0, DATA.endNs], tickvals: time.values, ticktext: time.texts, showgrid: false, fixedrange: true }),
-    yaxis: axis({ range: [lowest - room * 0.18, highest + room * 0.28], tickvals: levels.map((level) => level / 1e6), ticktext: levels.map((level) => duration(level)), fixedrange: true, zeroline: true, zerolinecolor: colour("faint") }),
-    shapes: pauses.map((pause) => shade(pause.stop_ns, pause.resume_ns)), annotations: notes,
-    margin: { l: 64, r: 16, t: 6, b: 30 },
-  }), CONFIG);
-}
-
 function drawLateness() {
   const { edges, counts, lost } = DATA.lateness;
   const bins = counts.map((count) => count[0]);
@@ -148,6 +90,6 @@ function drawPasses() {
 }
 
 timeline(document.querySelector(".timeline"), DATA);
-onTheme(drawDrift);
+onTheme(() => drawDrift([{ name: "", points: DATA.drift }]));
 onTheme(drawLateness);
 onTheme(drawPasses);

@@ -208,8 +208,8 @@ function timeline(root, data, options = {}) {
     let [side, since] = ["source", 0];
     const ran = (from, to, name) => {
       if (to <= from) return;
-      shapes.push(strip(from, to, 1.14, 1.5, colour(name)));
-      notes.push(...label(from, to, 1.32, name, room));
+      shapes.push(strip(from, to, level(1.14), level(1.5), colour(name)));
+      notes.push(...label(from, to, level(1.32), name, room));
     };
     for (const pause of pauses) {
       ran(since, pause.stop, side);
@@ -219,13 +219,13 @@ function timeline(root, data, options = {}) {
       shapes.push({ ...edge, x0: pause.stop, x1: pause.stop }, { ...edge, x0: pause.resume, x1: pause.resume });
       const name = pause === blackout && pause.to ? "blackout" : "paused";
       const bold = { font: { size: 12, color: colour("ink") } };
-      notes.push(...(label(pause.stop, pause.resume, 1.32, `<b>${name} ${duration(pause.resume - pause.stop)}</b>`, room * 1.6, bold)));
+      notes.push(...(label(pause.stop, pause.resume, level(1.32), `<b>${name} ${duration(pause.resume - pause.stop)}</b>`, room * 1.6, bold)));
       [side, since] = [pause.to ?? pause.from, pause.resume];
     }
     if (!pauses.length || pauses.at(-1).to !== null) ran(since, data.endNs, side);
     data.passes.forEach((pass) => {
-      shapes.push(strip(pass.t_ns - pass.duration_ns, pass.t_ns, 0.7, 1.02, colour("pass"), { line: { width: 1, color: colour("card") } }));
-      notes.push(...label(pass.t_ns - pass.duration_ns, pass.t_ns, 0.86, `pass ${pass.pass}`, room, { font: { size: 10, color: colour("soft") } }));
+      shapes.push(strip(pass.t_ns - pass.duration_ns, pass.t_ns, level(0.7), level(1.02), colour("pass"), { line: { width: 1, color: colour("card") } }));
+      notes.push(...label(pass.t_ns - pass.duration_ns, pass.t_ns, level(0.86), `pass ${pass.pass}`, room, { font: { size: 10, color: colour("soft") } }));
     });
     lanes.forEach((_, lane) => {
       const apart = data.names && lane % data.perRun === 0;
@@ -236,7 +236,7 @@ function timeline(root, data, options = {}) {
     }
     if (pointed) {
       shapes.push({ type: "line", yref: "paper", x0: pointed.ns, x1: pointed.ns, y0: 0, y1: 1, line: { color: colour("late"), width: 1.5 } });
-      notes.push({ x: pointed.ns, y: 0.86, xanchor: "left", xshift: 4, bgcolor: colour("card"), showarrow: false, text: plain(pointed.place), font: { size: 11, color: colour("late") } });
+      notes.push({ x: pointed.ns, y: level(0.86), xanchor: "left", xshift: 4, bgcolor: colour("card"), showarrow: false, text: plain(pointed.place), font: { size: 11, color: colour("late") } });
     }
     return { shapes, notes };
   }
@@ -263,6 +263,11 @@ function timeline(root, data, options = {}) {
 
   /* ── drawing ── */
 
+  /* The strips above the lanes are as high whatever the lanes are: their places count in lanes of 62 px. */
+  function level(y) {
+    return 0.5 + (y - 0.5) * Math.max(1, 62 / laneHeight());
+  }
+
   function laneHeight() {
     return lanes.length <= 3 ? 68 : lanes.length <= 6 ? 50 : 32;
   }
@@ -277,12 +282,12 @@ function timeline(root, data, options = {}) {
     if (!traces.length) traces.push({ x: [null], y: [null], mode: "markers" });
     const { shapes, notes } = surroundings(room);
     const time = timeAxis(view[0], view[1], room);
-    Plotly.react(box, traces, layout(60 + lanes.length * laneHeight() + margin.b, {
+    Plotly.react(box, traces, layout(Math.round((level(1.56) - 0.45 + lanes.length) * laneHeight()) + margin.b, {
       margin, dragmode: "zoom", shapes, annotations: [...notes, ...troubleNotes(shown, room)],
       xaxis: axis({ range: [...view], tickvals: time.values, ticktext: time.texts, title: { text: time.base, font: { size: 11, color: colour("soft") }, standoff: 2 } }),
       yaxis: axis({
-        range: [0.45 - lanes.length, 1.56], fixedrange: true, showgrid: false, zeroline: false,
-        tickvals: [1.32, 0.86, ...lanes.map((_, lane) => -lane)], ticktext: ["guest on", "passes", ...lanes.map(laneName)],
+        range: [0.45 - lanes.length, level(1.56)], fixedrange: true, showgrid: false, zeroline: false,
+        tickvals: [level(1.32), level(0.86), ...lanes.map((_, lane) => -lane)], ticktext: ["guest on", "passes", ...lanes.map(laneName)],
       }),
     }), CONFIG);
     tell(weighty.length, found.length, each);
@@ -374,6 +379,7 @@ function timeline(root, data, options = {}) {
 
   function fillOverview() {
     const bar = root.querySelector(".overview");
+    bar.style.marginLeft = `${margin.l}px`;
     const add = (kind, from, to) => {
       const part = document.createElement("div");
       part.className = kind;

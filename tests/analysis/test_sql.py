@@ -1,0 +1,192 @@
+"""SQL over the events: what it sees, exactly; and that it can do nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import pytest
+
+from livemig.analysis.sql import opened
+from livemig.errors import InputError, OutputError, UsageError
+from livemig.events.schema import EVENTS
+
+from .histories import Event, arm, irq, resume, stop
+
+SIGNED, UNSIGNED = "BIGINT", "UBIGINT"
+EVENT_LIST = [arm(0, 100, tb=(1 << 64) - 1), irq(100, decr=-1), stop(200, decr=[-3, 4]), resume(250)]
+
+
+def stored(run: Path, events: Sequence[Event] = EVENT_LIST, tail: bytes = b"") -> Path:
+    """A run directory with these events; ``tail`` is written after those of the source."""
+    run.mkdir(parents=True)
+    for side in ("source", "destination"):
+        lines = [orjson.dumps(event) + b"\n" for event in events if event["side"] == side]
+        if lines or side == "source":
+            (run / f"{side}.jsonl").write_bytes(b"".join(lines) + (tail if side == "source" else b""))
+    return run
+
+
+def asked(sql: str, *runs: Path) -> list[tuple[Any, ...]]:
+    with opened(runs) as database:
+        return list(database.select(sql).rows)
+
+
+def test_every_key_of_the_schema_is_a_typed_column(tmp_path: Path) -> None:
+    types = {row[0]: row[1] for row in asked("DESCRIBE events", stored(tmp_path / "run"))}
+    assert types.keys() >= {key for keys in EVENTS.values() for key in keys}
+    assert list(types)[:6] == ["run", "file", "line", "t_ns", "side", "event"]
+    assert (types["tb"], types["t_ns"], types["decr"]) == (UNSIGNED, SIGNED, SIGNED)
+    assert (types["cpu_tb"], types["cpu_decr"], types["pending"]) == ("UBIGINT[]", "BIGINT[]", "VARCHAR[][]")
+    texts = {"run", "file", "side", "event", "timer", "cause", "reason", "state", "status", "strategy", "ram_digest"}
+    assert {name for name, kind in types.items() if kind == "VARCHAR"} == texts
+    assert {name for name, kind in types.items() if kind == "JSON"} == {"host", "saved"}
+
+
+def test_values_are_exact(tmp_path: Path) -> None:
+    run = stored(tmp_path / "run")
+    assert asked("SELECT tb, value, deadline_ns FROM events WHERE event = 'timer_armed'", run) == [
+        ((1 << 64) - 1, 100, 100)
+    ]
+    assert asked("SELECT decr, cpu_decr FROM events WHERE line > 1 AND side = 'source' ORDER BY line", run) == [
+        (-1, None),
+        (None, [-3, 4]),
+    ]
+
+
+def test_a_row_knows_its_run_file_and_line(tmp_path: Path) -> None:
+    one, other = stored(tmp_path / "one"), stored(tmp_path / "other", EVENT_LIST[:1])
+    assert asked("SELECT run, file, line, event FROM events ORDER BY ALL", one, other) == [
+        (str(one), "destination.jsonl", 1, "machine_resumed"),
+        (str(one), "source.jsonl", 1, "timer_armed"),
+        (str(one), "source.jsonl", 2, "interrupt"),
+        (str(one), "source.jsonl", 3, "machine_stopped"),
+        (str(other), "source.jsonl", 1, "timer_armed"),
+    ]
+
+
+def test_lines_are_counted_right_where_the_file_is_read_in_parallel(tmp_path: Path) -> None:
+    run = stored(tmp_path / "run", [arm(number, 1) for number in range(1, 150_001)])
+    assert asked("SELECT count(*) FROM events WHERE line = t_ns", run) == [(150_000,)]
+
+
+def test_the_twin_is_a_view_of_its_own(tmp_path: Path) -> None:
+    run = stored(tmp_path / "run")
+    assert asked("FROM twin", run) == []
+    (run / "twin.jsonl").write_bytes(orjson.dumps(arm(7, 1)))
+    assert asked("SELECT file, t_ns FROM twin", run) == [("twin.jsonl", 7)]
+    assert asked("SELECT count(*) FROM events", run) == [(4,)]
+
+
+def test_a_log_without_a_line_has_no_rows(tmp_path: Path) -> None:
+    assert asked("FROM events", stored(tmp_path / "run", [])) == []
+
+
+def test_a_directory_may_have_any_name(tmp_path: Path) -> None:
+    run = stored(tmp_path / "it's [a] *run*? ")
+    assert asked("SELECT DISTINCT run FROM events", run) == [(str(run),)]
+
+
+def test_a_log_whose_writer_died_ends_with_the_line_before(tmp_path: Path) -> None:
+    run = stored(tmp_path / "run", tail=b'{"t_ns": 300, "si')
+    assert asked("SELECT max(line), max(t_ns) FROM events WHERE side = 'source'", run) == [(3, 200)]
+
+
+@pytest.mark.parametrize("end", [b"", b'{"t_ns": 9'])
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b"{nonsense}\n", "not JSON"),
+        (orjson.dumps(irq(500, cpu="x")) + b"\n", "interrupt: cpu is 'x'"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_malformed_line_is_named(tmp_path: Path, line: bytes, problem: str, end: bytes) -> None:
+    run = stored(tmp_path / "run", tail=line + orjson.dumps(irq(600)) + b"\n" + end)
+    with pytest.raises(InputError, match=problem) as caught:
+        asked("FROM events", run)
+    assert (caught.value.path, caught.value.line) == (str(run / "source.jsonl"), 4)
+
+
+def test_what_is_no_run_directory_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"not a run directory"):
+        asked("SELECT 1", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "",
+        "SELECT 1; SELECT 2",
+        "COPY events TO 'stolen.csv'",
+        "CREATE TABLE mine AS FROM events",
+        "INSERT INTO events VALUES (1)",
+        "DROP VIEW events",
+        "SET threads = 1",
+        "ATTACH 'other.db'",
+        "INSTALL httpfs",
+        "PRAGMA database_list",
+    ],
+)
+def test_only_a_select_is_carried_out(tmp_path: Path, sql: str) -> None:
+    with pytest.raises(UsageError, match=r"^query: one SELECT is needed"):
+        asked(sql, stored(tmp_path / "run"))
+
+
+def test_a_select_reads_no_file_but_the_logs(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    run = stored(tmp_path / "run")
+    for source in (f"read_csv('{secret}')", f"read_text('{secret}')", f"'{secret}'", f"glob('{tmp_path}/*')"):
+        with pytest.raises(UsageError, match=r"^query: .*(disabled|not exist)"):
+            asked(f"SELECT * FROM {source}", run)
+        with pytest.raises(UsageError), opened([run], tmp_path / "out.parquet") as database:
+            database.export(f"SELECT * FROM {source}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "secret.csv"]
+
+
+def test_a_select_sees_no_variable_of_ours(tmp_path: Path) -> None:
+    run = stored(tmp_path / "run")
+    with pytest.raises(UsageError, match="logs does not exist"):
+        asked("SELECT * FROM logs", run)
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELEC 1", "query: Parser Error: syntax error at or near"),
+        ("SELECT nothing FROM events", "query: Binder Error: Referenced column"),
+        ("SELECT CAST(event AS INTEGER) FROM events", "query: Conversion Error"),
+    ],
+)
+def test_an_error_in_the_sql_is_one_line(tmp_path: Path, sql: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        asked(sql, stored(tmp_path / "run"))
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_parquet_holds_what_the_logs_hold(tmp_path: Path) -> None:
+    run, out = stored(tmp_path / "run"), tmp_path / "events.parquet"
+    with opened([run], out) as database:
+        database.export()
+    columns = "file, line, t_ns, tb, decr, cpu_decr"
+    exported = duckdb.connect().execute(f"SELECT {columns} FROM '{out}' ORDER BY ALL").fetchall()
+    assert exported == asked(f"SELECT {columns} FROM events ORDER BY ALL", run)
+    assert len(exported) == 4
+
+
+def test_an_export_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    run, out = stored(tmp_path / "run"), tmp_path / "events.parquet"
+    out.write_bytes(b"before")
+    with pytest.raises(UsageError), opened([run], out) as database:
+        database.export("SELECT CAST(event AS INTEGER) FROM events")
+    assert out.read_bytes() == b"before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.parquet", "run"]
+
+
+def test_an_export_to_nowhere_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="No such file"), opened([stored(tmp_path / "run")], tmp_path / "no" / "x"):
+        pass
