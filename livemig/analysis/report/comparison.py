@@ -58,7 +58,9 @@ def compare_data(results: Mapping[str, Result]) -> dict[str, Any]:
             if arc.due_ns is not None:
                 guides.setdefault(arc.cpu % per_run, arc.due_ns)
         rows.append(row)
-    crossed = next((row.followed for row in rows if row.result.crossed and row.name != NEVER_MIGRATED), rows[-1].followed)
+    crossed = next(
+        (row.followed for row in rows if row.result.crossed and row.name != NEVER_MIGRATED), rows[-1].followed
+    )
     return {
         "hz": machine.timebase_hz,
         "cpus": len(rows) * per_run,
@@ -137,8 +139,10 @@ def _headline(results: Mapping[str, Result]) -> list[str]:
     rest = len(results) - len(held)
     losers = [name for name, result in results.items() if result.interrupts.lost]
     others = f"; {rest} of {len(results)} {'does' if rest == 1 else 'do'} not" if rest else ""
-    others += f", {', '.join(losers)} {'loses' if len(losers) == 1 else 'lose'} interrupts" if losers else ""
-    return [tag("span", names, class_="word"), f" {verb} the guest's time across the migration{others}"]
+    said = [tag("span", names, class_="word"), f" {verb} the guest's time across the migration{others}"]
+    if losers:
+        said += ["; ", tag("code", ", ".join(losers)), f" {'loses' if len(losers) == 1 else 'lose'} interrupts"]
+    return said
 
 
 def table(results: Mapping[str, Result]) -> Markup:

@@ -40,13 +40,14 @@ function endLabels(guests) {
     if (last[0] > group.last[0]) group.last = last;
     groups.set(last[1], { ...group, names: [...group.names, name] });
   }
+  const wide = document.getElementById("drift").clientWidth > 480;
   return [...groups.values()].map(({ last, names }) => {
     const silent = last[0] < DATA.endNs * 0.6;
     const who = names.filter(Boolean).map(plain).join(", ");
     return {
       x: last[0], y: errorNs(last), showarrow: false, xanchor: silent ? "left" : "right", yanchor: silent ? "middle" : "bottom",
       xshift: silent ? 6 : 0, yshift: silent ? 0 : 3, font: { size: 12, color: colour(last[1] ? "lost" : "good") },
-      text: `${who ? `<b>${who}</b>  ` : ""}${inWords(last[1])}${silent ? " at the last reading" : ""}`,
+      text: `${who ? `<b>${who}</b>  ` : ""}${inWords(last[1])}${silent && wide ? " at the last reading" : ""}`,
     };
   });
 }

@@ -52,7 +52,10 @@ def head(name: str, facts: list[str]) -> Markup:
 def panel(title: str, note: str, *content: str) -> Markup:
     """A part of a page, with its heading."""
     return tag(
-        "section", tag("div", tag("h2", title), tag("p", note, class_="note"), class_="panel-head"), *content, class_="panel"
+        "section",
+        tag("div", tag("h2", title), tag("p", note, class_="note"), class_="panel-head"),
+        *content,
+        class_="panel",
     )
 
 

@@ -41,7 +41,10 @@ def _body(directory: Path, result: Result, manifest: dict[str, Any], data: dict[
     shown = excerpts(directory, (seen for said in result.checks.values() for seen in said.evidence))
     return tag(
         "main",
-        head(_name(directory), [result.strategy or "strategy not known", result.manifest.machine.model, result.manifest.engine]),
+        head(
+            _name(directory),
+            [result.strategy or "strategy not known", result.manifest.machine.model, result.manifest.engine],
+        ),
         summary.verdict(result),
         summary.figures(result),
         summary.checks(result, shown),
@@ -53,6 +56,12 @@ def _body(directory: Path, result: Result, manifest: dict[str, Any], data: dict[
             class_="pair",
         ),
         panel("Passes", "what each pass over memory found and sent", chart("passes")),
+        tag(
+            "div",
+            panel("The latest interrupts", "where their lateness comes from", summary.attribution(result)),
+            panel("In a real guest", "what would have complained", summary.impact(result)),
+            class_="pair",
+        ),
         panel("Interrupts", "what became of every arm", summary.cpu_table(result)),
         tag(
             "div",

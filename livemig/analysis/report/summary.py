@@ -30,7 +30,12 @@ def verdict(result: Result) -> Markup:
     """The word and the sentence."""
     return tag(
         "section",
-        tag("h1", tag("span", result.verdict, class_="word"), " ", tag("span", typeset(headline(result)), class_="headline")),
+        tag(
+            "h1",
+            tag("span", result.verdict, class_="word"),
+            " ",
+            tag("span", typeset(headline(result)), class_="headline"),
+        ),
         class_=f"verdict {result.verdict}",
     )
 
@@ -59,7 +64,9 @@ def figures(result: Result) -> Markup:
 def _figure(name: str, value: str, note: str, mood: str = "") -> Markup:
     number, _, unit = typeset(value).rpartition(" ")
     shown = together(number, tag("small", unit)) if number else together(unit)
-    return tag("div", tag("dt", name), tag("dd", shown, class_="number"), tag("dd", typeset(note)), class_=f"figure {mood}")
+    return tag(
+        "div", tag("dt", name), tag("dd", shown, class_="number"), tag("dd", typeset(note)), class_=f"figure {mood}"
+    )
 
 
 def _behind(behind: int | None, hz: int) -> tuple[str, str, str, str]:
@@ -155,7 +162,12 @@ def _seen(seen: Evidence, shown: Excerpts) -> Markup:
     if not lines:
         return together(head, tag("p", "The line is no longer in the file.", class_="note"))
     rows = (
-        tag("li", tag("span", f"{number}", class_="line-number"), tag("code", text), class_="here" * (number == seen.line))
+        tag(
+            "li",
+            tag("span", f"{number}", class_="line-number"),
+            tag("code", text),
+            class_="here" * (number == seen.line),
+        )
         for number, text in lines
     )
     return together(head, tag("ul", *rows, class_="log"))
@@ -259,3 +271,45 @@ def _keys(section: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
             shown = str(value).lower() if isinstance(value, bool) else str(value)
             rows.append([f"{prefix}{key}", shown if shown else "–"])
     return rows
+
+
+def attribution(result: Result) -> Markup:
+    """Where the lateness of the latest interrupts comes from: one bar each, its parts in ticks."""
+    if not result.attributed.worst:
+        return tag("p", "No interrupt was late.", class_="note")
+    longest = max(late.late_ticks for late in result.attributed.worst) or 1
+    bars = (
+        tag(
+            "li",
+            tag("span", f"cpu {late.cpu} {late.timer}", class_="who"),
+            tag(
+                "span",
+                *(_part(part, ticks, longest, result.timebase.hz) for part, ticks in late.parts.items() if ticks),
+                class_="bar",
+            ),
+            tag("span", f"{late.late_ticks:,} ticks", class_="n"),
+        )
+        for late in result.attributed.worst
+    )
+    seen = dict.fromkeys(part for late in result.attributed.worst for part, ticks in late.parts.items() if ticks)
+    keys = (tag("li", tag("i", class_=f"part {part}"), part.replace("_", " ")) for part in seen)
+    return together(tag("ol", *bars, class_="attribution"), tag("ul", *keys, class_="legend parts"))
+
+
+def _part(name: str, ticks: int, longest: int, hz: int) -> Markup:
+    share = f"width: {ticks * 1000 // longest / 10}%"
+    told = f"{name.replace('_', ' ')}: {plural(ticks, 'tick')}, {typeset(duration(to_ns(ticks, hz)))}"
+    return tag("i", class_=f"part {name}", style=share, title=told)
+
+
+def impact(result: Result) -> Markup:
+    """Which thresholds of real guests the run passes."""
+    rows = []
+    for one in result.impact:
+        value = "–" if one.value_ns is None else duration(one.value_ns)
+        mark = tag("span", "✗ trips" if one.tripped else "✓", class_="bad" if one.tripped else "fine")
+        cells = (tag("td", typeset(text), class_="n") for text in (value, duration(one.threshold_ns)))
+        rows.append(tag("tr", tag("th", one.name), tag("td", one.quantity), *cells, tag("td", mark), title=one.source))
+    names = ("", "of", "here", "threshold", "")
+    head = tag("tr", *(tag("th", name, class_="n" if 1 < at < 4 else "") for at, name in enumerate(names)))
+    return tag("div", tag("table", tag("thead", head), tag("tbody", *rows)), class_="table compare impact")

@@ -219,7 +219,7 @@ function timeline(root, data, options = {}) {
       shapes.push({ ...edge, x0: pause.stop, x1: pause.stop }, { ...edge, x0: pause.resume, x1: pause.resume });
       const name = pause === blackout && pause.to ? "blackout" : "paused";
       const bold = { font: { size: 12, color: colour("ink") } };
-      notes.push(...(label(pause.stop, pause.resume, level(1.32), `<b>${name} ${duration(pause.resume - pause.stop)}</b>`, room * 1.6, bold)));
+      notes.push(...(label(pause.stop, pause.resume, level(1.32), `<b>${name} ${duration(pause.resume - pause.stop)}</b>`, room * 1.1, bold)));
       [side, since] = [pause.to ?? pause.from, pause.resume];
     }
     if (!pauses.length || pauses.at(-1).to !== null) ran(since, data.endNs, side);
@@ -251,7 +251,8 @@ function timeline(root, data, options = {}) {
       if (x > view[1]) return [];
       const late = arcs.end[at] - due(at);
       const open = lost && !arcs.endedAt.line[at];
-      const words = lost ? (open ? `never delivered: overdue for ${duration(late)} when the log ends` : "lost") : `${duration(Math.abs(late))} ${late < 0 ? "early" : "late"}`;
+      const never = room < 600 ? "never delivered" : `never delivered: overdue for ${duration(late)} when the log ends`;
+      const words = lost ? (open ? never : "lost") : `${duration(Math.abs(late))} ${late < 0 ? "early" : "late"}`;
       const right = x + ((words.length * 6 + 14) / room) * (view[1] - view[0]) > view[1];
       return [{
         x, y: -laneOf.get(arcs.cpu[at]) + (lost ? 0 : -RISE), text: words, showarrow: false, xanchor: right ? "right" : "left",
