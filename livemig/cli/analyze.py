@@ -14,6 +14,11 @@ SEVERITY = (0, 1, 3, 2)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR", help="what `livemig run --out` wrote")
+    parser.add_argument(
+        "--time-policy",
+        choices=("advance", "freeze"),
+        help="judge by it, whatever the run asked for: over the blackout guest time goes on with the world, or stands",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a run, one a line")
 
 
@@ -42,7 +47,7 @@ def _analyze(directory: Path, args: argparse.Namespace) -> tuple[str, int]:
     from livemig.errors import InputError
 
     try:
-        result = judge(directory)
+        result = judge(directory, time_policy=args.time_policy)
     except InputError as error:
         print(f"livemig: {error}", file=sys.stderr)
         return "unreadable", error.exit_code

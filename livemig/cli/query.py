@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import gc
+from os.path import isdir
 from pathlib import Path
 
 _MOST_ROWS = 200
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from livemig.analysis.sql import opened
 
     atexit.register(gc.unfreeze)  # DuckDB complains of objects that are left at the end, and main leaves all
-    if args.sql is not None and Path(args.sql).is_dir():
+    if args.sql is not None and isdir(args.sql):
         args.runs, args.sql = [*args.runs, Path(args.sql)], None
     if args.sql is None and args.parquet is None:
         raise UsageError("query: needs a SELECT, such as 'SELECT event, count(*) FROM events GROUP BY event'")

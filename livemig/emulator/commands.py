@@ -48,6 +48,5 @@ def _source(emulator: Emulator) -> SourceEmulator:
 
 def _progress(emulator: Emulator) -> dict[str, Any]:
     assert isinstance(emulator, SourceEmulator | DestinationEmulator)
-    # ours, beside QEMU's: who owns the guest, as this side knows it, and whether its part of the scenario is over
-    ours = {"x-livemig-owner": emulator.side.owner, "x-livemig-ended": emulator.ended}
-    return {**emulator.progress(), **ours}
+    # ours, beside QEMU's: who owns the guest, as this side knows it
+    return {**emulator.progress(), "x-livemig-owner": emulator.side.owner}

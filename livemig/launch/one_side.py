@@ -45,7 +45,7 @@ def run_side(
         if side == DESTINATION:
             assert uri is not None
             listener, bound = listen(uri, insecure=insecure)
-            stack.callback(listener.close)
+            stack.callback(_close, listener, bound)
             announce(f"listening on {bound}")
         if qmp is not None:
             control = Control(_qmp_listener(qmp, stack), control.lifeline, control.notice, control.epoch_ns)
@@ -82,6 +82,14 @@ def _qmp_listener(where: str, stack: ExitStack) -> socket.socket:
     address, *options = where.split(",")
     if not address.startswith("unix:") or options not in ([], ["server"], ["server=on"], ["server", "wait=off"]):
         raise UsageError(f"--qmp {where}: must be unix:PATH, or unix:PATH,server")
-    listener, _ = listen(address)
-    stack.callback(listener.close)
+    listener, bound = listen(address)
+    stack.callback(_close, listener, bound)
     return listener
+
+
+def _close(listener: socket.socket, bound: str) -> None:
+    """Close it, and remove what a unix socket leaves in the file system."""
+    listener.close()
+    scheme, _, path = bound.partition(":")
+    if scheme == "unix":
+        Path(path).unlink(missing_ok=True)

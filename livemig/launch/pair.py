@@ -39,6 +39,8 @@ class _Side:
     """Its part of the scenario is over, or its process has ended."""
     last: dict[str, Any] = field(default_factory=dict)
     """What its last ``query-migrate`` said."""
+    finished: bool = False
+    """It said that its part is over; its log is whole then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ async def _follow(side: _Side, client: QmpClient, progress: Progress) -> None:
         if event["event"] in ("MIGRATION", "SHUTDOWN"):
             side.last = await client.execute("query-migrate")
         if event["event"] == "SHUTDOWN":
+            side.finished = True
             await client.execute("quit")
             return
     raise PeerLost("its part of the scenario")
@@ -156,10 +159,10 @@ async def _watch_process(side: _Side) -> None:
 def _outcome(source: _Side, destination: _Side) -> PairOutcome:
     """Who has the guest, from what each side last said of itself, and whether it said so at its end."""
     if destination.last.get("x-livemig-owner") == DESTINATION:
-        if not destination.last["x-livemig-ended"]:
+        if not destination.finished:
             return PairOutcome("completed", "none", f"the destination, which had the guest, {_death(destination)}")
         return PairOutcome("completed", DESTINATION, "")
-    if not source.last.get("x-livemig-ended"):
+    if not source.finished:
         return PairOutcome("failed", "none", f"the source, which had the guest, {_death(source)}")
     status, reason = source.last.get("status", "none"), source.last.get("error-desc", "")
     return PairOutcome(status, source.last["x-livemig-owner"], reason or "no migration was begun")

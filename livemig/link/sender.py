@@ -5,6 +5,7 @@ A thread, because awaiting every MiB as a trio stream does costs a fifth of TCP'
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import threading
@@ -68,6 +69,8 @@ class Sender:
                     self._write(item)
                 except Exception as error:
                     self.failure = error.with_traceback(None)  # it would keep hold of guest RAM
+                    with contextlib.suppress(OSError):  # whoever waits for an answer must learn of it
+                        self._sock.shutdown(socket.SHUT_RDWR)
 
     def _write(self, item: Outgoing) -> None:
         wait = item.not_before and item.not_before - time.monotonic()

@@ -12,7 +12,7 @@ from livemig.errors import ProtocolError
 from livemig.machine import snapshot
 from livemig.machine.machine import Machine
 from livemig.machine.time_state import Host
-from livemig.migration.frames import PROTOCOL_VERSION, Frame
+from livemig.migration.frames import MAX_REASON, PROTOCOL_VERSION, Frame
 from livemig.migration.side import Emit, Settings, Side, Wire
 from livemig.migration.status import Status
 from livemig.strategies.strategy import Strategy
@@ -46,7 +46,7 @@ class Destination(Side):
                 raise ProtocolError(frame.type, "type", "not for a destination")
             steps[frame.type](now, frame)
         except ProtocolError as error:
-            self._send(now, "refuse", {"reason": str(error)[:1000]})
+            self._send(now, "refuse", {"reason": str(error)[:MAX_REASON]})
             raise
 
     def tick(self, now: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from livemig.machine.ram import Pages
+from livemig.migration.fields import Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,8 @@ class Pass:
         return replace(self, bytes=self.bytes + content, zero_pages=self.zero_pages + zero_pages)
 
 
-def page_runs(pages: Pages) -> list[list[int]]:
-    """Ascending page numbers as [first, count] of what is contiguous."""
-    if len(pages) == 0:
-        return []
-    breaks = np.flatnonzero(np.diff(pages) != 1) + 1
-    starts = np.concatenate(([0], breaks))
-    counts = np.diff(np.concatenate((starts, [len(pages)])))
-    return np.column_stack((pages[starts], counts)).tolist()  # type: ignore[no-any-return]
+def page_runs(pages: Pages) -> Runs:
+    """Ascending page numbers as (first, count) of what is contiguous."""
+    starts = np.flatnonzero(np.diff(pages, prepend=-2) != 1)
+    counts = np.diff(starts, append=len(pages))
+    return np.column_stack((pages[starts], counts))

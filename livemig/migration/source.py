@@ -18,7 +18,7 @@ from livemig.machine.machine import Machine
 from livemig.machine.ram import PAGE, Pages
 from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host
-from livemig.migration.frames import PROTOCOL_VERSION, Frame
+from livemig.migration.frames import MAX_REASON, PROTOCOL_VERSION, Frame
 from livemig.migration.passes import Pass, page_runs
 from livemig.migration.side import Emit, Settings, Side, Wire
 from livemig.migration.status import Status
@@ -99,7 +99,7 @@ class Source(Side):
         """``migrate_cancel``: the destination is told; False if it is too late."""
         if self.over or self.status is Status.NONE or self.owner != "source":
             return False
-        self._send(now, "cancel", {"reason": reason})
+        self._send(now, "cancel", {"reason": reason[:MAX_REASON]})
         self._enter(now, Status.CANCELLING, reason)
         self._end(now, reason, Status.CANCELLED)
         return True

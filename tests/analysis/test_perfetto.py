@@ -71,6 +71,16 @@ def test_a_flow_leads_from_the_arm_on_the_source_to_its_delivery_on_the_destinat
     ]
 
 
+def test_the_flow_is_the_same_where_timers_are_restored_before_the_guest_resumes() -> None:
+    restored = arm(390, 210, side="destination", cause="restore", due=600)
+    (flow,) = drawn(*CROSSING[:5], restored, resume(400), *CROSSING[8:]).flows.values()
+    assert [(seen.track[0], seen.begin) for seen in flow] == [
+        ("source", 100),
+        ("destination", 390),
+        ("destination", 600),
+    ]
+
+
 def test_an_arm_that_is_not_restored_has_an_interrupt_without_a_flow() -> None:
     timeline = drawn(*(event for event in CROSSING if event.get("cause") != "restore"))
     (flow,) = timeline.flows.values()
@@ -112,7 +122,7 @@ def test_the_guest_runs_on_one_side_at_a_time_and_the_blackout_is_between() -> N
 
 
 def test_a_pause_on_one_side_is_not_called_a_blackout() -> None:
-    timeline = drawn(resume(0, "source"), stop(10), resume(15, "source"), stop(20), resume(30), ended(40, "destination"))
+    timeline = drawn(resume(0, "source"), stop(10), resume(15, "source"), stop(20), resume(30))
     assert timeline.on("blackout") == [("pause", 10, 15), ("blackout", 20, 30)]
 
 

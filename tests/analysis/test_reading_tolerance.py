@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from histories import Event, arm, irq, log, masked, resume, run_json, stop
-
 from livemig.analysis.case import Case
 from livemig.analysis.judge import result_of
 from livemig.analysis.manifest import Manifest
 from livemig.analysis.result import Result
+
+from .histories import Event, arm, irq, log, masked, resume, run_json, stop
 
 MS = 1_000_000
 
@@ -23,7 +23,9 @@ def word(result: Result, check: str) -> str:
     return result.checks[check].word
 
 
-@pytest.mark.parametrize(("fall", "tolerance", "says"), [(100, 100, "valid"), (101, 100, "invalid"), (1, None, "invalid")])
+@pytest.mark.parametrize(
+    ("fall", "tolerance", "says"), [(100, 100, "valid"), (101, 100, "invalid"), (1, None, "invalid")]
+)
 def test_tb_falls_if_it_falls_by_more_than_a_reading_may_be_off(fall: int, tolerance: int | None, says: str) -> None:
     events = arm(1000, 10 * MS, tb=1000), arm(2000, 10 * MS, tb=1000 - fall)
     assert word(judged(*events, tolerance_ns=tolerance), "tb_monotonic") == says
@@ -36,15 +38,17 @@ def test_tb_goes_on_where_it_stood_within_that_and_a_tick(ahead: int, says: str)
     assert word(judged(*events), "tb_continuous") == says
 
 
-def test_a_policy_is_found_within_that(  # a blackout of 4 ms would be lost in the 20 ms of lateness
-) -> None:
+def test_a_policy_is_found_within_that() -> None:
+    """A blackout of 4 ms would be lost in the 20 ms of lateness."""
     for moved, policy in ((0, "freeze"), (4 * MS, "advance")):
         result = judged(stop(5 * MS), resume(9 * MS, tb=5 * MS + moved), policy=None)
         assert policy in result.checks["tb_continuous"].reason
     assert word(judged(stop(5 * MS), resume(9 * MS, tb=7 * MS), policy=None), "tb_continuous") == "invalid"
 
 
-@pytest.mark.parametrize(("apart", "tolerance", "says"), [(100, 100, "valid"), (101, 100, "invalid"), (1, None, "invalid")])
+@pytest.mark.parametrize(
+    ("apart", "tolerance", "says"), [(100, 100, "valid"), (101, 100, "invalid"), (1, None, "invalid")]
+)
 def test_cpus_agree_within_that(apart: int, tolerance: int | None, says: str) -> None:
     events = stop(5 * MS, cpu_tb=[5 * MS] * 2), resume(9 * MS, tb=5 * MS, cpu_tb=[5 * MS, 5 * MS + apart])
     assert word(judged(*events, tolerance_ns=tolerance), "tb_synchronised") == says

@@ -104,6 +104,13 @@ def test_one_run_is_one_json_object_and_no_closing_line(runs: Path) -> None:
     assert "1 runs" not in livemig("analyze", runs / "valid").stdout
 
 
+def test_a_run_can_be_judged_by_the_other_policy(runs: Path) -> None:
+    done = livemig("analyze", runs / "valid", "--time-policy", "freeze", "--json")
+    assert json.loads(done.stdout)["checks"]["tb_continuous"]["verdict"] == "invalid"
+    assert done.returncode == 1
+    assert livemig("analyze", runs / "valid", "--time-policy", "advance").returncode == 0
+
+
 # ── trace ──
 
 

@@ -50,7 +50,8 @@ def compare_data(results: Mapping[str, Result]) -> dict[str, Any]:
     machine = first.manifest.machine
     per_run = max(1, min(machine.cpus, LANES // (len(results) + 1)))
     thinned = Thinned(sum(result.interrupts.armed for result in results.values()), limit=ARCS)
-    rows, guides = [], dict[int, int]()
+    rows: list[Row] = []
+    guides: dict[int, int] = {}
     for name, result in _with_twin(results):
         base = len(rows) * per_run
         row = _row(name, result, thinned, base, per_run)

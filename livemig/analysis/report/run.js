@@ -60,9 +60,11 @@ function drawPasses() {
     line: { color: colour(tone), width: 1.5 }, marker: { size: 7, color: colour(tone) },
   });
   const higher = passes[0].rate >= passes[0].dirty_rate ? "rate" : "dirty_rate";
+  const apart = Math.abs(passes[0].rate - passes[0].dirty_rate) > 0.15 * Math.max(...passes.map((pass) => Math.max(pass.rate, pass.dirty_rate)));
+  const above = (key) => apart || key === higher;
   const direct = (key, text, tone) => ({
     xref: "x2", yref: "y2", x: labels[0], y: passes[0][key] / 2 ** 20, text, showarrow: false, xanchor: "left",
-    yanchor: key === higher ? "bottom" : "top", yshift: key === higher ? 5 : -5, font: { size: 11, color: colour(tone) },
+    yanchor: above(key) ? "bottom" : "top", yshift: above(key) ? 5 : -5, font: { size: 11, color: colour(tone) },
   });
   const traces = [
     { ...common, type: "bar", y: passes.map((pass) => pass.dirty_pages), width: passes.length < 60 ? PASS_WIDTH : 1,

@@ -16,7 +16,6 @@ from livemig.analysis.report.page import chart, head, page, panel, timeline
 from livemig.analysis.report.thinning import NEAR
 from livemig.analysis.result import Result
 
-
 SCRIPTS = ("timeline.js", "drift.js", "run.js")
 
 

@@ -233,13 +233,13 @@ def migration_table(result: Result) -> Markup:
     migration, rule, machine = result.migration, result.manifest.rule, result.manifest.machine
     owner = "neither side" if migration.owner == "none" else f"the {migration.owner}"
     limit = "none" if rule.downtime_limit_ns is None else duration(rule.downtime_limit_ns)
-    rows = [
-        ["strategy", result.manifest.strategy],
+    rows: list[list[str]] = [
+        ["strategy", result.strategy or "–"],
         ["status", migration.status + (f" ({migration.reason})" if migration.reason else "")],
         ["runs the guest", owner],
         ["downtime asked for", "–" if rule.downtime_ns is None else duration(rule.downtime_ns)],
         ["downtime limit", limit],
-        ["time policy", rule.time_policy],
+        ["time policy", rule.time_policy or "–"],
         ["passes", f"{migration.passes:,}"],
         ["sent", size(migration.bytes)],
         ["machine", f"{machine.model}, {plural(machine.cpus, 'CPU')}"],

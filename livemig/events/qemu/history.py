@@ -57,7 +57,14 @@ class Plan:
 
 
 class History:
-    """Feed it a side's lines in order; of the destination with the CPUs as the source's history left them."""
+    """Of one side; of the destination with the CPUs as the source's history left them.
+
+    QEMU does not trace that a handler starts. The first access to DECR after the raise is taken for it: Linux writes
+    DECR there first of all. A guest that reads DECR while it has its interrupt masked would be taken to answer it.
+
+    Args:
+        pending: False where it is known that what was raised at the stop had been taken already.
+    """
 
     def __init__(self, plan: Plan, cpus: Sequence[Cpu], pending: bool = True) -> None:
         self.plan, self.cpus = plan, cpus
@@ -96,7 +103,8 @@ class History:
             elif index is not None:
                 yield from self._guest(t_ns, line, self.cpus[index])
             elif line.event == DECR_EXCP:
-                yield from self._raise(t_ns, line, self._raised_cpu(t_ns, line))
+                if line.word == "raise" and (cpu := self._raised_cpu(t_ns, line)) is not None:
+                    yield self._raise(t_ns, cpu)
             elif line.tid in self.plan.savers:
                 yield from self._save(t_ns, line)
             else:
@@ -124,8 +132,10 @@ class History:
         elif event == DECR_STORE:
             cpu.write(t_ns, line.value, line.old, hz, self.plan.level)
             yield self._armed(t_ns, cpu.index, line.value, self._tb_at(t_ns), cpu.due_ns, "guest")
-        elif event == DECR_EXCP:
-            yield from self._raise(t_ns, line, cpu)
+        elif line.word == "raise":
+            yield self._raise(t_ns, cpu)
+        else:
+            cpu.raised = False
 
     def _takes(self, t_ns: int, cpu: Cpu, decr: int) -> bool:
         """Whether this read of DECR is the handler's, that answers an interrupt."""
@@ -144,14 +154,9 @@ class History:
 
     # ── interrupts that are raised ──
 
-    def _raise(self, t_ns: int, line: Line, cpu: Cpu | None) -> Iterator[Event]:
-        if cpu is None:
-            return
-        if line.word == "lower":
-            cpu.raised = False
-            return
-        yield self._interrupt("interrupt_masked", t_ns, cpu, self._tb_at(t_ns), cpu.decr(t_ns, self.plan.hz))
+    def _raise(self, t_ns: int, cpu: Cpu) -> Event:
         cpu.raised, cpu.raised_ns, cpu.counting = True, t_ns, False
+        return self._interrupt("interrupt_masked", t_ns, cpu, self._tb_at(t_ns), cpu.decr(t_ns, self.plan.hz))
 
     def _raised_cpu(self, t_ns: int, line: Line) -> Cpu | None:
         """Whose interrupt QEMU raises; None if it is not the guest's, or the log does not show it."""

@@ -81,6 +81,8 @@ def import_qemu(source: Path, destination: Path, out: Path, wanted: Wanted) -> d
     noted_hz = facts.integer("timebase_hz")
     if noted_hz not in (None, wanted.timebase_hz):
         raise InputError(str(facts.path), f"timebase_hz is {noted_hz}, but {wanted.timebase_hz} was given")
+    if source == destination:
+        raise InputError(str(source), "given as both the source's log and the destination's")
     importing = _Import(_Side.of(source), _Side.of(destination), facts, wanted)
     with _new_directory(out) as directory:
         _write_lines(directory / "source.jsonl", importing.source_events())

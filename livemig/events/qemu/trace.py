@@ -20,10 +20,10 @@ RUN_STATE, MIGRATION = "vm_state_notify", "migrate_set_state"
 _EVENTS: Final = {
     TB_LOAD: rb"tb 0x(?P<ppc_tb_load>[0-9a-f]{16})",
     DECR_LOAD: rb"decr 0x(?P<ppc_decr_load>[0-9a-f]{16})",
-    DECR_STORE: rb"(\d\d)-bit 0x([0-9a-f]{16}) => 0x(?P<ppc_decr_store>[0-9a-f]{16})",
+    DECR_STORE: rb"(?P<bits>\d\d)-bit 0x(?P<old>[0-9a-f]{16}) => 0x(?P<ppc_decr_store>[0-9a-f]{16})",
     DECR_EXCP: rb"(?P<ppc_decr_excp>raise|lower) decrementer",
-    TB_STORE: rb"tb 0x([0-9a-f]{16}) offset 0x(?P<ppc_tb_store>[0-9a-f]{8,16})",
-    RUN_STATE: rb"running ([01]) reason \d{1,3} \((?P<vm_state_notify>[a-z-]{1,32})\)",
+    TB_STORE: rb"tb 0x(?P<tb>[0-9a-f]{16}) offset 0x(?P<ppc_tb_store>[0-9a-f]{8,16})",
+    RUN_STATE: rb"running (?P<runs>[01]) reason \d{1,3} \((?P<vm_state_notify>[a-z-]{1,32})\)",
     MIGRATION: rb"new state (?P<migrate_set_state>[a-z-]{1,32})",
 }
 _LINE: Final = re.compile(
@@ -163,18 +163,16 @@ def parse(text: bytes, number: int) -> Line | None:
     if found is None:
         return None
     kind = found.lastgroup
-    tid, seconds, micros, *groups = found.groups()
+    tid, seconds, micros = found.group(1, 2, 3)
     at = int(seconds) * 1_000_000 + int(micros), number, int(tid)
     if kind in (TB_LOAD, DECR_LOAD):
         return Line(*at, kind, int(found[kind], 16))
-    values = [group for group in groups if group is not None]
     if kind == DECR_STORE:
-        bits, old, new = values
-        return Line(*at, kind, int(new, 16), int(old, 16), int(bits))
+        return Line(*at, kind, int(found[kind], 16), int(found["old"], 16), int(found["bits"]))
     if kind == TB_STORE:
-        return Line(*at, kind, int(values[0], 16))
+        return Line(*at, kind, int(found["tb"], 16))
     if kind == RUN_STATE:
-        return Line(*at, kind, int(values[0]), word=values[1].decode())
+        return Line(*at, kind, int(found["runs"]), word=found[kind].decode())
     if kind in (DECR_EXCP, MIGRATION):
-        return Line(*at, kind, word=values[0].decode())
+        return Line(*at, kind, word=found[kind].decode())
     return Line(*at, "")

@@ -13,6 +13,7 @@ from tiny_log import (
     SAVER,
     SECOND,
     handler,
+    line,
     load,
     migration,
     raised,
@@ -37,7 +38,7 @@ Event = dict[str, Any]
 
 def lines(texts: Iterable[str]) -> list[Line]:
     found = [parse(text.encode(), number) for number, text in enumerate("".join(texts).splitlines(), 1)]
-    return [line for line in found if line is not None]
+    return [event for event in found if event is not None]
 
 
 def plan(side: str, here: Standstill | None = None, level: bool = False, end: int = 10_000) -> Plan:
@@ -177,6 +178,17 @@ def test_a_negative_write_is_due_at_once_or_after_the_whole_range() -> None:
 def test_a_cpu_that_raises_by_its_own_write_raises_its_own() -> None:
     events, _ = source(START, write(20, -11, 100, CPU0), write(30, 9, -1, CPU1), raised(31, CPU1), level=True, cpus=2)
     assert brief(named(events, "interrupt_masked"), "cpu") == [("interrupt_masked", 31, 1)]
+
+
+def test_an_interrupt_that_is_lowered_is_not_taken() -> None:
+    """A level CPU lowers it when it writes a positive DECR; what QEMU's main thread lowers, it had raised by a load."""
+    before = START + write(20, -11, 100) + raised(121)
+    lowered = line(122, "ppc_decr_excp lower decrementer", CPU0)
+    assert named(source(before, lowered, load(125, 60), level=True)[0], "interrupt") == []
+    by_main = line(122, "ppc_decr_excp lower decrementer", MAIN)
+    events, history = source(before, by_main, load(125, -5), level=True)
+    assert brief(named(events, "interrupt")) == [("interrupt", 125)]
+    assert (history.unplaced, history.before_first_arm) == (0, 0)
 
 
 def test_what_qemu_raises_by_its_own_reset_is_not_the_guests() -> None:

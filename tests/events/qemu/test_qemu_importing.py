@@ -102,6 +102,12 @@ def test_logs_that_show_no_run(tmp_path: Path, source: str, destination: str, pr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["destination.log", "source.log"]
 
 
+def test_one_log_is_not_both(tmp_path: Path) -> None:
+    log = saved(tmp_path / "source.log", SOURCE)
+    with pytest.raises(InputError, match="given as both"):
+        import_qemu(log, log, tmp_path / "out", Wanted(HZ))
+
+
 def test_a_directory_that_holds_something_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine").write_text("dear")
