@@ -8,6 +8,7 @@ from typing import TypeVar
 from livemig.analysis.account import Account
 from livemig.analysis.attribution import Attribution
 from livemig.analysis.census import Census
+from livemig.analysis.continuity import reading_ticks
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Log, Place, merged
 from livemig.analysis.manifest import ADVANCE, Manifest
@@ -49,7 +50,7 @@ class Case:
         crossing = Crossing()
         policy = TimePolicy(manifest, crossing)
         attribution = Attribution(manifest, crossing, policy)
-        timebase = Timebase(manifest.machine.timebase_hz, crossing)
+        timebase = Timebase(manifest.machine.timebase_hz, crossing, reading_ticks(manifest))
         self._observers: dict[type[Observer], Observer] = {
             Crossing: crossing,  # First: the others ask it who owns the guest.
             TimePolicy: policy,
@@ -60,7 +61,7 @@ class Case:
             Ownership: Ownership(crossing),
             Census: Census(crossing),
             Transfer: Transfer(crossing),
-            Pending: Pending(crossing),
+            Pending: Pending(crossing, manifest.rule.lost_after_ns),
         }
         if manifest.machine.watchdog:
             self._observers[Watchdog] = Watchdog(crossing)

@@ -25,7 +25,12 @@ def _world_ns(manifest: Manifest, stop: Moment, resume: Moment) -> int:
 
 def tolerance_ticks(manifest: Manifest) -> int:
     """One tick of rounding; in wall mode also what the host may add, rounded up."""
-    return 1 - (-manifest.rule.slack_ns * manifest.machine.timebase_hz // NS_PER_S)
+    return 1 - (-manifest.rule.timebase_slack_ns * manifest.machine.timebase_hz // NS_PER_S)
+
+
+def reading_ticks(manifest: Manifest) -> int:
+    """By how much a TB in the log may be off what the guest would have read: 0, unless it was not read in place."""
+    return (manifest.rule.timebase_tolerance_ns or 0) * manifest.machine.timebase_hz // NS_PER_S
 
 
 def tb_moved(stop: Moment, resume: Moment) -> int:

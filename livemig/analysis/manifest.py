@@ -38,6 +38,7 @@ class Rule:
         downtime_ns: the blackout asked for; None: whatever the transfer takes.
         downtime_limit_ns: the longest that the last transfer may take; None: no limit.
         clock: ``virtual`` or ``wall``.
+        timebase_tolerance_ns: how well TB is known where it was not read in place; None: it was.
     """
 
     time_policy: str | None
@@ -46,6 +47,12 @@ class Rule:
     downtime_ns: int | None
     downtime_limit_ns: int | None
     clock: str
+    timebase_tolerance_ns: int | None = None
+
+    @property
+    def timebase_slack_ns(self) -> int:
+        """By how much TB may be off over a stop."""
+        return self.slack_ns if self.timebase_tolerance_ns is None else self.timebase_tolerance_ns
 
     @property
     def slack_ns(self) -> int:
@@ -123,6 +130,7 @@ class Manifest:
                 downtime_ns=rule.optional("downtime_ns"),
                 downtime_limit_ns=rule.optional("downtime_limit_ns"),
                 clock=rule.text("clock", "virtual", "wall"),
+                timebase_tolerance_ns=rule.optional("timebase_tolerance_ns"),
             ),
             claim=Claim(claim.get("status"), claim.get("owner"), claim.get("reason")),
         )

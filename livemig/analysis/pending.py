@@ -12,21 +12,37 @@ from livemig.analysis.verdict import Evidence
 
 
 class Pending(Observer):
-    """Counts deliveries of what was pending at the stop, until the guest arms that timer again."""
+    """Counts deliveries of what was pending at the stop, until the guest arms that timer again.
 
-    def __init__(self, crossing: Crossing) -> None:
+    What was not pending at the resume, and is raised only ``lost_after_ns`` after it, is another interrupt.
+    """
+
+    def __init__(self, crossing: Crossing, lost_after_ns: int) -> None:
         self.deliveries: dict[Key, list[Evidence]] = {}
         self._open: set[Key] = set()
         self._crossing = crossing
+        self._lost_after = lost_after_ns
 
     def handlers(self) -> Mapping[str, Handler]:
-        return {"machine_resumed": self._resumed, "interrupt": self._interrupt, "timer_armed": self._armed}
+        return {
+            "machine_resumed": self._resumed,
+            "interrupt_masked": self._raised,
+            "interrupt": self._interrupt,
+            "timer_armed": self._armed,
+        }
 
     def _resumed(self, event: Event, place: Place) -> None:
         if self._crossing.crossed is not None and not self.deliveries:
             stop, _ = self._crossing.crossed
             self.deliveries = {key: [] for key in sorted(stop.raised())}
             self._open = set(self.deliveries)
+
+    def _raised(self, event: Event, place: Place) -> None:
+        if self._crossing.crossed is None or (key := (event["cpu"], event["timer"])) not in self._open:
+            return
+        _, resume = self._crossing.crossed
+        if key not in resume.raised() and event["t_ns"] - resume.t_ns > self._lost_after:
+            self._open.discard(key)
 
     def _interrupt(self, event: Event, place: Place) -> None:
         if self._open and (key := (event["cpu"], event["timer"])) in self._open:

@@ -36,6 +36,7 @@ _TYPES: Final = {
 _BATCH = 1000
 _VIEWS = {"events": ("source.jsonl", "destination.jsonl"), "twin": ("twin.jsonl",)}
 _SETTINGS: dict[str, Any] = {
+    "memory_limit": "1GB",  # what a query needs beyond goes to a temporary file
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "python_enable_replacements": False,  # else SQL could read our variables
@@ -202,6 +203,7 @@ def _breaks_off(path: Path) -> bool:
 def _lock(connection: duckdb.DuckDBPyConnection, files: Sequence[str], export: _Export | None) -> None:
     connection.execute(f"SET allowed_paths = [{', '.join(map(_quoted, files))}]")
     if export is not None:
+        connection.execute("SET preserve_insertion_order = false")  # else what is written later waits in memory
         connection.execute(f"SET allowed_directories = [{_quoted(export.beside)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

@@ -14,14 +14,14 @@ WIDTH = 64
 
 
 class Timebase(Observer):
-    """Reads ``tb`` from every event of the side that owns the guest."""
+    """Reads ``tb`` from every event of the side that owns the guest. ``unsure``: ticks that a reading may be off."""
 
-    def __init__(self, hz: int, crossing: Crossing) -> None:
+    def __init__(self, hz: int, crossing: Crossing, unsure: int = 0) -> None:
         self.readings = 0
         self.falls: list[tuple[int, Evidence]] = []
         """The first few: by how many ticks, and where."""
         self.fallen = 0
-        self._hz, self._crossing = hz, crossing
+        self._hz, self._crossing, self._unsure = hz, crossing, unsure
         self._first: tuple[int, int] | None = None
         self._t_ns = 0
         self._tb = 0
@@ -36,7 +36,7 @@ class Timebase(Observer):
             return
         if self._first is None:
             self._first = event["t_ns"], tb
-        elif tb < self._tb and (fall := -signed(tb - self._tb, WIDTH)) > 0:
+        elif tb < self._tb and (fall := -signed(tb - self._tb, WIDTH)) > self._unsure:
             self.fallen += 1
             if len(self.falls) < EVIDENCE_LIMIT:
                 self.falls.append((fall, Evidence(*place, event["t_ns"])))

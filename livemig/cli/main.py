@@ -75,7 +75,15 @@ def _run(args: argparse.Namespace) -> int:
         print("livemig: interrupted; both sides were told to end", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # whoever read our output has gone; Python would complain once more when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()  # whoever read it has gone
         return 1
+    except OSError as error:
+        print(f"livemig: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
+        _give_up_stdout()
+        return 2
     return code
+
+
+def _give_up_stdout() -> None:
+    """Python would complain once more when it flushes it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from livemig.analysis.case import Case
 from livemig.analysis.judge import result_of
 from livemig.analysis.manifest import Manifest

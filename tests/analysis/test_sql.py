@@ -69,8 +69,12 @@ def test_a_row_knows_its_run_file_and_line(tmp_path: Path) -> None:
 
 
 def test_lines_are_counted_right_where_the_file_is_read_in_parallel(tmp_path: Path) -> None:
-    run = stored(tmp_path / "run", [arm(number, 1) for number in range(1, 150_001)])
-    assert asked("SELECT count(*) FROM events WHERE line = t_ns", run) == [(150_000,)]
+    run, out = stored(tmp_path / "run", [arm(number, 1) for number in range(1, 150_001)]), tmp_path / "out.parquet"
+    right = "SELECT count(*) FROM {} WHERE line = t_ns"
+    assert asked(right.format("events"), run) == [(150_000,)]
+    with opened([run], out) as database:
+        database.export()
+    assert duckdb.connect().execute(right.format(f"'{out}'")).fetchall() == [(150_000,)]
 
 
 def test_the_twin_is_a_view_of_its_own(tmp_path: Path) -> None:

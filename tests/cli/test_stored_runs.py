@@ -177,6 +177,12 @@ def test_a_query_over_several_runs_tells_them_apart(runs: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_query_may_be_long(runs: Path) -> None:
+    """Longer than a file name can be: it must not be taken for one."""
+    done = livemig("query", runs / "valid", f"SELECT {' + '.join(['1'] * 500)} AS n")
+    assert done.stdout.splitlines()[1] == "500"
+
+
 def test_parquet_without_sql_is_all_the_events(runs: Path, tmp_path: Path) -> None:
     import duckdb
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from livemig.analysis.case import Case
-from livemig.analysis.continuity import tb_error, tb_skew, tolerance_ticks
+from livemig.analysis.continuity import reading_ticks, tb_error, tb_skew, tolerance_ticks
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.manifest import FREEZE
 from livemig.analysis.policy import TimePolicy
@@ -48,7 +48,7 @@ def tb_continuous(case: Case) -> Verdict:
 def tb_synchronised(case: Case) -> Verdict:
     """At the resume all CPUs read the same TB."""
     _, resume = case[Crossing].ends()
-    if skew := tb_skew(resume):
+    if (skew := tb_skew(resume)) > reading_ticks(case.manifest):
         by = duration(to_ns(skew, case.manifest.machine.timebase_hz))
         return invalid(f"the CPUs' TBs are {plural(skew, 'tick')} ({by}) apart", resume.seen)
     return valid("all CPUs resume with the same TB", resume.seen)

@@ -21,7 +21,7 @@ NEVER_MIGRATED: Final = "never migrated"
 LANES: Final = 48
 """Rows of the picture, at most: so many CPUs of each strategy as fit."""
 ARCS: Final = 40_000
-SCRIPTS: Final = ("timeline.js", "drift.js", "compare.js")
+SCRIPTS: Final = ("density.js", "timeline.js", "drift.js", "compare.js")
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from livemig.analysis.report.page import chart, head, page, panel, timeline
 from livemig.analysis.report.thinning import NEAR
 from livemig.analysis.result import Result
 
-SCRIPTS = ("timeline.js", "drift.js", "run.js")
+SCRIPTS = ("density.js", "timeline.js", "drift.js", "run.js")
 
 
 def run_page(directory: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple
 
 from livemig.analysis.account import Account, Arm, Cell, Key
@@ -47,25 +47,40 @@ class Story(Observer):
         self._account, self._tell = account, tell
 
     def handlers(self) -> Mapping[str, Handler]:
-        return {name: self._followed(name, handler) for name, handler in self._account.handlers().items()}
+        return {
+            name: self._following_all(handler) if name == "machine_resumed" else self._following(handler)
+            for name, handler in self._account.handlers().items()
+        }
 
-    def _followed(self, name: str, handler: Handler) -> Handler:
+    def _following(self, handler: Handler) -> Handler:
+        """A step that concerns one timer of one CPU."""
         cells = self._account.cells
 
         def follow(event: Event, place: Place) -> None:
-            keys = list(cells) if name == "machine_resumed" else [(event["cpu"], event["timer"])]
-            before = {key: _state(cells.get(key)) for key in keys}
+            key = event["cpu"], event["timer"]
+            before = _state(cells.get(key))
             handler(event, place)
-            for key in keys:
-                self._compare(key, before[key], _state(cells.get(key)), event["t_ns"], place)
+            after = _state(cells[key]) if key in cells else before
+            if after.counts != before.counts:
+                self._compare(key, before, after, event["t_ns"], place)
+
+        return follow
+
+    def _following_all(self, handler: Handler) -> Handler:
+        """A step that may concern them all."""
+        cells = self._account.cells
+
+        def follow(event: Event, place: Place) -> None:
+            before = {key: _state(cell) for key, cell in cells.items()}
+            handler(event, place)
+            for key, state in before.items():
+                self._compare(key, state, _state(cells[key]), event["t_ns"], place)
 
         return follow
 
     def _compare(self, key: Key, before: _State, after: _State, now: int, place: Place) -> None:
-        if after.counts == before.counts:
-            return
         rose = {name: after.counts[index] - before.counts[index] for index, name in enumerate(_COUNTED)}
-        ended = [arm for arm in before.arms if arm not in after.arms]
+        ended = [arm for arm in before.arms if arm is not None and arm not in after.arms]
         for arm in ended:  # The one that counts goes first: of two, it is the one that can be lost.
             outcome = next((name for name in _DECIDED if rose[name]), None)
             if outcome is not None:
@@ -94,19 +109,16 @@ _COUNTED: Final[tuple[Outcome, ...]] = ("on_time", "late", "early", "doubled", "
 class _State(NamedTuple):
     """A cell at one instant: the arms that are open, and the counts of those that ended."""
 
-    arms: tuple[Arm, ...]
+    arms: tuple[Arm | None, Arm | None]
     counts: tuple[int, ...]
+
+
+_NOTHING: Final = _State((None, None), (0,) * len(_COUNTED))
 
 
 def _state(cell: Cell | None) -> _State:
     if cell is None:
-        return _State((), (0,) * len(_COUNTED))
+        return _NOTHING
     tally = cell.tally
-    return _State(
-        tuple(_open(cell)),
-        (tally.on_time, tally.late, tally.early, tally.doubled, tally.lost, tally.superseded),
-    )
-
-
-def _open(cell: Cell) -> Iterable[Arm]:
-    return (arm for arm in (cell.counting, cell.waiting) if arm is not None)
+    counts = tally.on_time, tally.late, tally.early, tally.doubled, tally.lost, tally.superseded
+    return _State((cell.counting, cell.waiting), counts)

@@ -27,7 +27,7 @@ function timeline(root, data, options = {}) {
   const outcomes = arcs.outcomes;
   const count = arcs.cpu.length;
   const isTrouble = outcomes.map((name) => ["late", "early", "doubled", "lost"].includes(name));
-  const isDelivered = outcomes.map((name) => ["on_time", "late", "early", "doubled"].includes(name));
+  const isDelivered = delivered(arcs);
   const lanes = chooseLanes();
   const laneOf = new Map(lanes.map((cpu, lane) => [cpu, lane]));
   const pauses = data.pauses.map((pause) => ({ stop: pause.stop_ns, resume: pause.resume_ns ?? data.endNs, to: pause.to, from: pause.from }));
@@ -156,38 +156,6 @@ function timeline(root, data, options = {}) {
     return traces;
   }
 
-  /* ── very many: how dense ── */
-
-  function densityTrace([from, to], width) {
-    const bin = 2 ** data.density.shift;
-    const ready = data.stride > 1 && (bin / (to - from)) * width <= 12;
-    const step = ready ? bin : Math.max(1, Math.ceil(((to - from) / width) * 3));
-    const bins = new Map(lanes.map((cpu) => [cpu, new Map()]));
-    if (ready) {
-      for (const cpu of lanes) for (const [at, much] of data.density.counts[cpu] ?? []) bins.get(cpu).set(at, much);
-    } else {
-      for (let at = 0; at < count; at += 1) {
-        const mine = bins.get(arcs.cpu[at]);
-        if (!mine || !isDelivered[arcs.outcome[at]] || arcs.end[at] < from || arcs.end[at] > to) continue;
-        const number = Math.floor(arcs.end[at] / step);
-        mine.set(number, (mine.get(number) ?? 0) + 1);
-      }
-    }
-    let most = 1;
-    for (const mine of bins.values()) for (const much of mine.values()) most = Math.max(most, much);
-    const trace = { x: [], y: [], mode: "lines", fill: "toself", fillcolor: colour("density"), line: { width: 0 }, hoverinfo: "skip" };
-    for (const [cpu, mine] of bins) {
-      const low = -laneOf.get(cpu) - RISE;
-      for (const [number, much] of mine) {
-        const [left, right, top] = [number * step, (number + 1) * step, low + (2 * RISE * much) / most];
-        if (right < from || left > to) continue;
-        trace.x.push(left, left, right, right, left, null);
-        trace.y.push(low, top, top, low, low, null);
-      }
-    }
-    return trace;
-  }
-
   /* ── what stands around the lanes ── */
 
   function strip(from, to, low, high, fill, more = {}) {
@@ -218,8 +186,10 @@ function timeline(root, data, options = {}) {
       const edge = { type: "line", yref: "paper", y0: 0, y1: 1, line: { color: colour("edge"), width: 1 } };
       shapes.push({ ...edge, x0: pause.stop, x1: pause.stop }, { ...edge, x0: pause.resume, x1: pause.resume });
       const name = pause === blackout && pause.to ? "blackout" : "paused";
-      const bold = { font: { size: 12, color: colour("ink") } };
-      notes.push(...(label(pause.stop, pause.resume, level(1.32), `<b>${name} ${duration(pause.resume - pause.stop)}</b>`, room * 1.1, bold)));
+      const bold = { font: { size: 12, color: colour("ink"), weight: 600 } };
+      const long = duration(pause.resume - pause.stop);
+      const said = label(pause.stop, pause.resume, level(1.32), `${name} ${long}`, room, bold);
+      notes.push(...(said.length ? said : label(pause.stop, pause.resume, level(1.32), long, room, bold)));
       [side, since] = [pause.to ?? pause.from, pause.resume];
     }
     if (!pauses.length || pauses.at(-1).to !== null) ran(since, data.endNs, side);
@@ -279,7 +249,7 @@ function timeline(root, data, options = {}) {
     const weighty = found.filter((at) => isDelivered[arcs.outcome[at]] || isTrouble[arcs.outcome[at]]);
     const each = found.length <= MOST_DRAWN;
     const shown = each ? found : weighty.filter((at) => isTrouble[arcs.outcome[at]]).slice(0, MOST_DRAWN);
-    const traces = [...(each ? [] : [densityTrace(view, room)]), ...armTraces(shown)];
+    const traces = [...(each ? [] : [densityTrace(data, laneOf, view, room)]), ...armTraces(shown)];
     if (!traces.length) traces.push({ x: [null], y: [null], mode: "markers" });
     const { shapes, notes } = surroundings(room);
     const time = timeAxis(view[0], view[1], room);
@@ -291,7 +261,7 @@ function timeline(root, data, options = {}) {
         tickvals: [level(1.32), level(0.86), ...lanes.map((_, lane) => -lane)], ticktext: ["guest on", "passes", ...lanes.map(laneName)],
       }),
     }), CONFIG);
-    tell(weighty.length, found.length, each);
+    tell(data.stride > 1 ? countedInView(data, laneOf, view) : weighty.length, found.length, each);
   }
 
   function tell(interrupts, arms, each) {
@@ -302,7 +272,7 @@ function timeline(root, data, options = {}) {
     const share = data.stride > 1 && each ? " Away from trouble this is a share of them." : "";
     root.querySelector(".drawn").textContent = (each
       ? `${number(arms)} ${arms === 1 ? "arm" : "arms"} in view, each one drawn: armed above, due in the middle, delivered below.`
-      : `${number(interrupts)} interrupts in view, drawn as density: zoom in to see each.`) + share + few;
+      : `${data.stride > 1 ? "About " : ""}${number(interrupts)} interrupts in view, drawn as density: zoom in to see each.`) + share + few;
     const at = root.querySelector(".window");
     at.style.left = `${(view[0] / data.endNs) * 100}%`;
     at.style.width = `${(span / data.endNs) * 100}%`;
