@@ -24,11 +24,14 @@ def run(args: argparse.Namespace) -> int:
     def announce(strategy: str) -> None:
         print(f"{strategy} …", file=sys.stderr)
 
-    results = run_all_strategies(read_config(args), args.config, args.out, announce)
+    config = read_config(args)
     if args.html is not None:
         from livemig.analysis.report.comparison import compare_page
-        from livemig.analysis.report.page import write
+        from livemig.analysis.report.page import plotly_code, write
 
+        plotly_code()  # If it is missing, better said before all those runs.
+    results = run_all_strategies(config, args.config, args.out, announce)
+    if args.html is not None:
         write(args.html, compare_page(Path(args.config).stem, results))
     if args.json:
         import orjson

@@ -2,7 +2,6 @@
 /* Very many interrupts: how dense they are. `laneOf` maps the CPUs that are shown to their lanes. */
 
 const BAR_PIXELS = 3;
-const COARSEST_PIXELS = 12;
 
 function delivered(arcs) {
   return arcs.outcomes.map((name) => ["on_time", "late", "early", "doubled"].includes(name));
@@ -13,7 +12,7 @@ function binsOfAll(data, laneOf) {
   return new Map([...laneOf.keys()].map((cpu) => [cpu, new Map(data.density.counts[cpu] ?? [])]));
 }
 
-/* Finer ones, of the arcs that the page has. */
+/* As fine as the picture; right only where the page has all arcs. */
 function binsOfArcs(data, laneOf, [from, to], step) {
   const { arcs } = data;
   const counts = delivered(arcs);
@@ -28,10 +27,9 @@ function binsOfArcs(data, laneOf, [from, to], step) {
 }
 
 function densityTrace(data, laneOf, [from, to], width) {
-  const coarse = 2 ** data.density.shift;
-  const ready = data.stride > 1 && (coarse / (to - from)) * width <= COARSEST_PIXELS;
-  const step = ready ? coarse : Math.max(1, Math.ceil(((to - from) / width) * BAR_PIXELS));
-  const bins = ready ? binsOfAll(data, laneOf) : binsOfArcs(data, laneOf, [from, to], step);
+  const shared = data.stride > 1;
+  const step = shared ? 2 ** data.density.shift : Math.max(1, Math.ceil(((to - from) / width) * BAR_PIXELS));
+  const bins = shared ? binsOfAll(data, laneOf) : binsOfArcs(data, laneOf, [from, to], step);
   const shown = [...bins].flatMap(([cpu, mine]) =>
     [...mine].filter(([bin]) => (bin + 1) * step > from && bin * step < to).map(([bin, much]) => ({ cpu, bin, much })));
   const most = shown.reduce((highest, { much }) => Math.max(highest, much), 1);

@@ -26,7 +26,7 @@ def page(title: str, body: Markup, data: dict[str, Any], *scripts: str) -> str:
     Raises:
         UsageError: Plotly is not installed.
     """
-    codes = [_plotly(), *(asset(name) for name in ("base.js", *scripts))]
+    codes = [plotly_code(), *(asset(name) for name in ("base.js", *scripts))]
     allowed = " ".join(f"'sha256-{_digest(code)}'" for code in codes)
     return Template(asset("page.html")).substitute(
         title=tag("title", title),
@@ -99,7 +99,12 @@ def _digest(code: str) -> str:
     return base64.b64encode(hashlib.sha256(plain.encode()).digest()).decode()
 
 
-def _plotly() -> str:
+def plotly_code() -> str:
+    """Plotly's JavaScript.
+
+    Raises:
+        UsageError: Plotly is not installed.
+    """
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:

@@ -23,7 +23,7 @@ PLACES_LIMIT: Final = 50
 class Density:
     """Deliveries by CPU over the whole run, in bins whose width doubles as the run grows."""
 
-    BINS: Final = 2048
+    BINS: Final = 4096
 
     def __init__(self) -> None:
         self.shift = 10
