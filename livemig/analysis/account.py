@@ -22,10 +22,13 @@ from typing import NamedTuple
 
 from livemig.analysis.attribution import Attribution
 from livemig.analysis.crossing import Crossing
+from livemig.analysis.layout import ARMED
 from livemig.analysis.log import Event, Place
 from livemig.analysis.manifest import Manifest
 from livemig.analysis.observer import Handler, Observer
 from livemig.analysis.policy import TimePolicy
+from livemig.analysis.stretch import Stretch
+from livemig.analysis.succession import Succession, successions
 from livemig.analysis.tally import Tally
 from livemig.analysis.ticks import tick_ns
 from livemig.analysis.verdict import EVIDENCE_LIMIT, Evidence
@@ -76,6 +79,10 @@ class Cell:
         self.counting: Arm | None = None
         self.waiting: Arm | None = None
         self.tally = Tally()
+
+    def is_settled(self) -> bool:
+        """Whether the next interrupt leaves nothing behind: it answers all there is."""
+        return self.waiting is None and (self.counting is None or self.counting.due is not None)
 
 
 class Account(Observer):
@@ -207,6 +214,36 @@ class Account(Observer):
                 elif key in self._raised_elsewhere and cell.waiting is None:
                     self._raise(cell, self._resumed)
         self._raised_elsewhere.clear()
+
+    def stretch(self, stretch: Stretch) -> None:
+        """Timers that are settled before a stretch are so within it: then most of their events can be counted."""
+        if stretch.side != self._crossing.owner:
+            return
+        steps: list[tuple[int, int | None]] = []
+        counted: list[Succession] = []
+        for timer in successions(stretch, min(self._slack, self._lost_after), max(self._slack, self._patience)):
+            cell = self.cells.get((timer.cpu, stretch.timer))
+            if cell is None or cell.is_settled():
+                counted.append(timer)
+                steps += timer.steps()
+            else:
+                steps += ((row, None) for row in timer.rows.tolist())
+        for row, before in sorted(steps):
+            event, place = stretch.event(row)
+            if before is not None:
+                self.cells[event["cpu"], event["timer"]].counting = self._left_by(stretch, before)
+            (self._armed if event["event"] == ARMED else self._interrupt)(event, place)
+        for timer in counted:
+            cell = self.cells[timer.cpu, stretch.timer]
+            cell.counting = self._left_by(stretch, int(timer.rows[-1]))
+            cell.tally.armed += timer.armed
+            cell.tally.delivered += timer.on_time
+            cell.tally.on_time += timer.on_time
+            cell.tally.superseded += timer.superseded
+            cell.tally.worst_late_ns = max(cell.tally.worst_late_ns, timer.worst_late_ns)
+
+    def _left_by(self, stretch: Stretch, row: int) -> Arm | None:
+        return Arm(*stretch.event(row), self._epoch, self._behind) if stretch.armed[row] else None
 
     # ── what follows from them ──
 

@@ -10,12 +10,13 @@ from livemig.analysis.attribution import Attribution
 from livemig.analysis.census import Census
 from livemig.analysis.continuity import reading_ticks
 from livemig.analysis.crossing import Crossing
-from livemig.analysis.log import Event, Log, Place, merged
+from livemig.analysis.log import Event, Log, Place
 from livemig.analysis.manifest import ADVANCE, Manifest
 from livemig.analysis.observer import Observer, close, observe
 from livemig.analysis.ownership import Ownership
 from livemig.analysis.pending import Pending
 from livemig.analysis.policy import TimePolicy
+from livemig.analysis.stretch import interleaved, stretches
 from livemig.analysis.timebase import Timebase
 from livemig.analysis.transfer import Transfer
 from livemig.analysis.twin import Twin
@@ -69,7 +70,7 @@ class Case:
             self._observers[Twin] = Twin(twin, manifest.rule.clock == "virtual", crossing)
 
         observers = list(self._observers.values())
-        self._crashed = observe(merged(source, destination), observers, directory)
+        self._crashed = observe(interleaved(stretches(source), stretches(destination)), observers, directory)
         for needed in (crossing, policy):
             if needed in self._crashed:
                 raise self._crashed[needed]  # Nothing else makes sense without it.

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+import numpy as np
+
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.stretch import Stretch
 from livemig.events.schema import DESTINATION
 
 
@@ -31,3 +34,9 @@ class Census(Observer):
     def _interrupt(self, event: Event, place: Place) -> None:
         if event["side"] == self._crossing.owner:
             self.delivered[event["cpu"]] += 1
+
+    def stretch(self, stretch: Stretch) -> None:
+        if stretch.side == self._crossing.owner:
+            for counts, which in ((self.armed, stretch.armed), (self.delivered, ~stretch.armed)):
+                by_cpu = np.bincount(stretch.cpu[which])
+                counts.update({cpu: int(by_cpu[cpu]) for cpu in np.flatnonzero(by_cpu).tolist()})

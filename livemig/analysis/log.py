@@ -32,12 +32,16 @@ class Log:
         self.path, self.side = path, side
         self.last_ns: int | None = None
         """``t_ns`` of the last event read so far; None before the first."""
-        self._lines = lines
+        self.lines = lines
 
     def __iter__(self) -> Iterator[tuple[Event, Place]]:
         """Raises InputError at a line that is not an event, goes back in time, or is another side's."""
-        name, side, last = PurePath(self.path).name, self.side, 0
-        for number, line in enumerate(self._lines, 1):
+        return self.events(enumerate(self.lines, 1))
+
+    def events(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Event, Place]]:
+        """Those of some numbered lines, which come after the ones read so far; raises as iterating does."""
+        name, side, last = PurePath(self.path).name, self.side, self.last_ns or 0
+        for number, line in lines:
             try:
                 event = orjson.loads(line)
                 now = event["t_ns"]

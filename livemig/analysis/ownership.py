@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.stretch import Stretch
 from livemig.analysis.verdict import EVIDENCE_LIMIT, Evidence
 
 
@@ -33,3 +34,11 @@ class Ownership(Observer):
             self.trespasses += 1
             if len(self.first) < EVIDENCE_LIMIT:
                 self.first.append((event["side"], Evidence(*place, event["t_ns"])))
+
+    def stretch(self, stretch: Stretch) -> None:
+        known = self.acts, self.trespasses
+        for event, place in stretch.events(range(min(len(stretch), EVIDENCE_LIMIT))):
+            self._acts(event, place)
+        self.acts = known[0] + len(stretch)
+        if stretch.side != self._crossing.running:
+            self.trespasses = known[1] + len(stretch)

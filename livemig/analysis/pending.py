@@ -8,6 +8,7 @@ from livemig.analysis.account import Key
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.stretch import Stretch
 from livemig.analysis.verdict import Evidence
 
 
@@ -51,3 +52,7 @@ class Pending(Observer):
     def _armed(self, event: Event, place: Place) -> None:
         if self._open and event["cause"] == "guest":
             self._open.discard((event["cpu"], event["timer"]))
+
+    def stretch(self, stretch: Stretch) -> None:
+        if self._open:
+            super().stretch(stretch)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.stretch import Stretch
 from livemig.analysis.ticks import NS_PER_S, error_ticks, signed, to_ns
 from livemig.analysis.verdict import EVIDENCE_LIMIT, Evidence
 
@@ -42,6 +45,19 @@ class Timebase(Observer):
                 self.falls.append((fall, Evidence(*place, event["t_ns"])))
         self.readings += 1
         self._tb, self._t_ns = tb, event["t_ns"]
+
+    def stretch(self, stretch: Stretch) -> None:
+        """Only the first reading, and those below the one before, can tell more than that they were read."""
+        if stretch.side != self._crossing.owner:
+            return
+        t_ns, tb = stretch.t_ns, stretch.tb
+        fallen = (np.flatnonzero(tb[1:] < tb[:-1]) + 1).tolist()
+        for row in (0, *fallen):
+            if row:
+                self._tb = int(tb[row - 1])
+            self._read(*stretch.event(row))
+        self.readings += len(stretch) - 1 - len(fallen)
+        self._tb, self._t_ns = int(tb[-1]), int(t_ns[-1])
 
     def at(self, t_ns: int) -> int | None:
         """TB at ``t_ns``, if it ran on from the last reading; None: nothing was read."""

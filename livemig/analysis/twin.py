@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.stretch import Stretch
 from livemig.analysis.verdict import Evidence
 
 _GUEST = ("timer_armed", "interrupt", "interrupt_masked", "interrupt_coalesced")
@@ -42,10 +43,7 @@ class Twin(Observer):
         return dict.fromkeys(_GUEST, self._compare)
 
     def _compare(self, event: Event, place: Place) -> None:
-        crossing = self._crossing
-        if not self._exact or self.differs or crossing.running is None or crossing.pauses:
-            return
-        if event["side"] != crossing.owner:
+        if not self._walks(event["side"]):
             return
         twin, self._next = self._next, next(self._twin, None)
         if twin is None:
@@ -56,6 +54,16 @@ class Twin(Observer):
             self.delivered[theirs["cpu"]] += 1
         if theirs | {"side": event["side"]} != event:
             self.differs = Evidence(*place, event["t_ns"]), Evidence(*where, theirs["t_ns"])
+
+    def stretch(self, stretch: Stretch) -> None:
+        if self._walks(stretch.side):
+            super().stretch(stretch)
+
+    def _walks(self, side: str) -> bool:
+        """Whether what ``side`` does is held against the twin's: until the first stop, or the first difference."""
+        crossing = self._crossing
+        held = self._exact and not self.differs and crossing.running is not None and not crossing.pauses
+        return held and side == crossing.owner
 
     def close(self, end_ns: int) -> None:
         """Count what the twin did after the stop, up to ``end_ns``, the end of this run."""

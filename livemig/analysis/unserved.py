@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from livemig.analysis.continuity import TB_BITS
 from livemig.analysis.crossing import Crossing, Moment
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.stretch import Stretch
 from livemig.analysis.ticks import signed
 from livemig.analysis.timebase import Timebase
 
@@ -44,6 +47,12 @@ class Unserved(Observer):
             due = self._owed.pop(event["cpu"])
             if event["tb"] is not None:
                 self._longest(signed(event["tb"] - due, TB_BITS))
+
+    def stretch(self, stretch: Stretch) -> None:
+        for cpu in tuple(self._owed):
+            came = np.flatnonzero((stretch.cpu == cpu) & ~stretch.armed)
+            for event, place in stretch.events(came[:1].tolist()):
+                self._interrupt(event, place)
 
     def _longest(self, ticks: int) -> None:
         self.ticks = max(self.ticks or 0, ticks)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.stretch import Stretch
 from livemig.analysis.verdict import EVIDENCE_LIMIT, Evidence
 
 TIMER = "watchdog"
@@ -25,6 +26,10 @@ class Watchdog(Observer):
 
     def _armed(self, event: Event, place: Place) -> None:
         self.armed += event["timer"] == TIMER
+
+    def stretch(self, stretch: Stretch) -> None:
+        if stretch.timer == TIMER:
+            super().stretch(stretch)
 
     def _interrupt(self, event: Event, place: Place) -> None:
         if event["timer"] != TIMER:

@@ -7,9 +7,16 @@ function delivered(arcs) {
   return arcs.outcomes.map((name) => ["on_time", "late", "early", "doubled"].includes(name));
 }
 
-/* The bins that came with the page count every delivery of the run. */
-function binsOfAll(data, laneOf) {
-  return new Map([...laneOf.keys()].map((cpu) => [cpu, new Map(data.density.counts[cpu] ?? [])]));
+/* The bins that came with the page count every delivery of the run; here so many of them together. */
+function binsOfAll(data, laneOf, together = 1) {
+  return new Map([...laneOf.keys()].map((cpu) => {
+    const bins = new Map();
+    for (const [bin, much] of data.density.counts[cpu] ?? []) {
+      const wide = Math.floor(bin / together);
+      bins.set(wide, (bins.get(wide) ?? 0) + much);
+    }
+    return [cpu, bins];
+  }));
 }
 
 /* As fine as the picture; right only where the page has all arcs. */
@@ -28,8 +35,10 @@ function binsOfArcs(data, laneOf, [from, to], step) {
 
 function densityTrace(data, laneOf, [from, to], width) {
   const shared = data.stride > 1;
-  const step = shared ? 2 ** data.density.shift : Math.max(1, Math.ceil(((to - from) / width) * BAR_PIXELS));
-  const bins = shared ? binsOfAll(data, laneOf) : binsOfArcs(data, laneOf, [from, to], step);
+  const least = Math.max(1, Math.ceil(((to - from) / width) * BAR_PIXELS));
+  const together = Math.ceil(least / 2 ** data.density.shift);
+  const step = shared ? together * 2 ** data.density.shift : least;
+  const bins = shared ? binsOfAll(data, laneOf, together) : binsOfArcs(data, laneOf, [from, to], step);
   const shown = [...bins].flatMap(([cpu, mine]) =>
     [...mine].filter(([bin]) => (bin + 1) * step > from && bin * step < to).map(([bin, much]) => ({ cpu, bin, much })));
   const most = shown.reduce((highest, { much }) => Math.max(highest, much), 1);

@@ -68,13 +68,23 @@ function timeline(root, data, options = {}) {
     return Math.min(Math.max(Math.round(t), 0), data.endNs);
   }
 
-  const start = (at) => arcs.arm[at] ?? arcs.end[at];
-  const due = (at) => (arcs.due[at] === null ? null : arcs.arm[at] + arcs.due[at]);
+  function start(at) {
+    return arcs.arm[at] ?? arcs.end[at];
+  }
+
+  function due(at) {
+    return arcs.due[at] === null ? null : arcs.arm[at] + arcs.due[at];
+  }
+
+  /* Where its line ends: an interrupt that came early goes on to when it was due, an arm that was given up does not. */
+  function reach(at) {
+    return isDelivered[arcs.outcome[at]] ? Math.max(arcs.end[at], due(at) ?? 0) : arcs.end[at];
+  }
 
   function inView([from, to]) {
     const found = [];
     for (let at = 0; at < count; at += 1) {
-      if (laneOf.has(arcs.cpu[at]) && start(at) <= to && Math.max(arcs.end[at], due(at) ?? 0) >= from) found.push(at);
+      if (laneOf.has(arcs.cpu[at]) && start(at) <= to && reach(at) >= from) found.push(at);
     }
     return found;
   }
@@ -296,15 +306,24 @@ function timeline(root, data, options = {}) {
     show(around - (around - view[0]) * factor, around + (view[1] - around) * factor);
   }
 
+  /* When the last interrupt came that the blackout delayed; no further from it than it is long. */
+  function lastLate() {
+    const { stop, resume } = blackout;
+    const ends = arcs.end.filter((end, at) => outcomes[arcs.outcome[at]] === "late" && start(at) < stop && end >= resume);
+    return Math.min(ends.reduce((last, end) => Math.max(last, end), resume), 2 * resume - stop);
+  }
+
   function named(name) {
-    const around = (t) => [t - 6 * gap, t + 6 * gap];
-    const long = blackout ? blackout.resume - blackout.stop : 0;
-    const begun = data.passes.length ? data.passes[0].t_ns - data.passes[0].duration_ns : blackout?.stop;
+    if (name === "run") return [0, data.endNs];
+    if (!blackout) return undefined;
+    const { stop, resume } = blackout;
+    const long = resume - stop;
+    const begun = data.passes.length ? data.passes[0].t_ns - data.passes[0].duration_ns : stop;
+    const awake = Math.max(6 * gap, 1.2 * (lastLate() - resume));
     return {
-      run: [0, data.endNs],
-      migration: blackout && [begun - long * 0.1, blackout.resume + long * 0.1],
-      blackout: blackout && [blackout.stop - long * 0.08, blackout.resume + long * 0.08],
-      stop: blackout && around(blackout.stop), resume: blackout && around(blackout.resume),
+      migration: [begun - long * 0.1, resume + long * 0.1],
+      blackout: [stop - long * 0.08, Math.max(resume, lastLate()) + long * 0.08],
+      stop: [stop - 6 * gap, stop + 6 * gap], resume: [resume - awake / 2, resume + awake],
     }[name];
   }
 

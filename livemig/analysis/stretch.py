@@ -1,0 +1,153 @@
+"""Many events of the guest's timers at once: consecutive lines of one log, in columns.
+
+Observers that take a stretch in one step say in it what the step for each event says; the test is that both ways of
+judging a history come to the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from io import BufferedIOBase, BytesIO
+from itertools import islice
+from pathlib import PurePath
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from livemig.analysis.block import Block, Reader
+from livemig.analysis.layout import Column
+from livemig.analysis.log import Event, Log, Place
+
+SHORT = 64
+"""Below so many events, numpy's cost per call exceeds that of taking each by itself."""
+_BYTES: Final = 1 << 20
+"""Of a file read at a time: the columns of its lines fit a core's second-level cache."""
+_LINES: Final = 1 << 13
+_NEVER: Final = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Lines [``begin``, ``end``) of ``block``: arms (cause ``guest``) and interrupts of one timer on one side, in
+    which every number that the schema lets be null is there, ascending in ``t_ns``."""
+
+    block: Block
+    begin: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.begin
+
+    def __iter__(self) -> Iterator[tuple[Event, Place]]:
+        return self.events(range(len(self)))
+
+    @property
+    def side(self) -> str:
+        return self.block.kinds[self.block.kind[self.begin] - 1][0]
+
+    @property
+    def timer(self) -> str:
+        return self.block.kinds[self.block.kind[self.begin] - 1][1]
+
+    @property
+    def armed(self) -> NDArray[np.bool_]:
+        """Which are arms; the others are interrupts."""
+        return self.block.armed[self.begin : self.end]
+
+    @property
+    def t_ns(self) -> Column:
+        return self.block.t_ns[self.begin : self.end]
+
+    @property
+    def cpu(self) -> Column:
+        return self.block.cpu[self.begin : self.end]
+
+    @property
+    def tb(self) -> Column:
+        return self.block.tb[self.begin : self.end]
+
+    @property
+    def deadline_ns(self) -> Column:
+        """Of the arms; it means nothing elsewhere."""
+        return self.block.deadline_ns[self.begin : self.end]
+
+    def event(self, row: int) -> tuple[Event, Place]:
+        line = self.begin + row
+        return orjson.loads(self.block.lines(line, line + 1)), (self.block.name, self.block.first + line)
+
+    def events(self, rows: Iterable[int]) -> Iterator[tuple[Event, Place]]:
+        return map(self.event, rows)
+
+    def cut(self, row: int) -> tuple[Stretch, Stretch]:
+        """What comes before ``row``, and the rest."""
+        at = self.begin + row
+        return replace(self, end=at), replace(self, begin=at)
+
+
+Item: TypeAlias = tuple[Event, Place] | Stretch
+
+
+def stretches(log: Log) -> Iterator[Item]:
+    """The events of ``log``, in stretches as far as they go, and else one by one; raises as iterating it does."""
+    reader, first = Reader(PurePath(log.path).name, log.side), 1
+    for data in _blocks(log.lines):
+        block = reader.read(data, first)
+        for begin, end in block.runs():
+            if block.kind[begin] and block.t_ns[begin] >= (log.last_ns or 0):
+                log.last_ns = int(block.t_ns[end - 1])
+                yield Stretch(block, begin, end)
+            else:
+                yield from log.events(enumerate(BytesIO(block.lines(begin, end)), first + begin))
+        first += len(block.kind)
+
+
+def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    if isinstance(lines, BufferedIOBase):
+        while data := lines.read(_BYTES) + lines.readline():
+            yield data
+    else:
+        rest = iter(lines)
+        while data := b"".join(islice(rest, _LINES)):
+            yield data
+
+
+def interleaved(first: Iterable[Item], second: Iterable[Item]) -> Iterator[Item]:
+    """As `merged`: a stretch is cut where an event of the other log comes between, and taken apart if it is short."""
+    ones, others = iter(first), iter(second)
+    one, other = next(ones, None), next(others, None)
+    while one is not None and other is not None:
+        if _begins(one) <= _begins(other):
+            head, one = _cut(one, _begins(other), "right")
+            yield from _worthwhile(head)
+            one = next(ones, None) if one is None else one
+        else:
+            head, other = _cut(other, _begins(one), "left")
+            yield from _worthwhile(head)
+            other = next(others, None) if other is None else other
+    for rest, more in ((one, ones), (other, others)):
+        if rest is not None:
+            yield from _worthwhile(rest)
+            for item in more:
+                yield from _worthwhile(item)
+
+
+def _begins(item: Item) -> int:
+    if isinstance(item, Stretch):
+        return int(item.block.t_ns[item.begin])
+    t_ns: int = item[0]["t_ns"]
+    return t_ns
+
+
+def _cut(item: Item, t_ns: int, side: Literal["left", "right"]) -> tuple[Item, Item | None]:
+    """What of ``item`` comes before ``t_ns``, and the rest, if there is any; ``side`` as for ``searchsorted``."""
+    if not isinstance(item, Stretch):
+        return item, None
+    row = int(item.t_ns.searchsorted(min(t_ns, _NEVER), side))
+    return item.cut(row) if row < len(item) else (item, None)
+
+
+def _worthwhile(item: Item) -> Iterable[Item]:
+    return item if isinstance(item, Stretch) and len(item) < SHORT else (item,)
