@@ -85,7 +85,10 @@ async def _sleep(clock: Clock, rank: int, until: int) -> None:
         await clock.sleep_until(until)
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.lists(st.integers(1, 5), max_size=4)), max_size=6, unique_by=lambda t: t[0]))
+NAPS = st.lists(st.integers(1, 5), max_size=4)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), NAPS), max_size=6, unique_by=lambda task: task[0]))
 def test_virtual_time_wakes_in_the_order_of_instant_then_rank_whatever_the_order_of_the_tasks(
     tasks: list[tuple[int, list[int]]],
 ) -> None:

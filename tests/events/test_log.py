@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import orjson
@@ -65,7 +66,7 @@ def test_a_log_is_in_the_order_of_time_then_cpu(lines: dict[str, list[bytes]]) -
     for name in LOGS:
         keys = [(e["t_ns"], e.get("cpu", -1)) for e in map(orjson.loads, lines[name])]
         assert [t for t, _ in keys] == sorted(t for t, _ in keys)
-        for (t, cpu), (later, other) in zip(keys, keys[1:], strict=False):
+        for (t, cpu), (later, other) in itertools.pairwise(keys):
             if t == later and -1 not in (cpu, other):
                 assert cpu <= other
 

@@ -119,7 +119,7 @@ def test_the_share_of_pages_filled_at_boot_is_as_asked(workload: MemoryWorkload)
 
 
 def test_the_rate_is_pages_a_second_and_localities_are_what_they_say() -> None:
-    made = dict(seed=1, cpus=1, rate=4096 * 1000, working_set=50, hot=5, hot_share=90, filled=0)
+    made = {"seed": 1, "cpus": 1, "rate": 4096 * 1000, "working_set": 50, "hot": 5, "hot_share": 90, "filled": 0}
     uniform, hot, sequential = (MemoryWorkload(locality=name, **made) for name in ("uniform", "hot", "sequential"))
     assert [uniform.writes_before(ns) for ns in (0, 999_999, 1_000_000, 10**9)] == [0, 0, 1, 1000]
     assert sequential.pages(48, 5).tolist() == [48, 49, 0, 1, 2]
