@@ -30,6 +30,7 @@ from livemig.migration.side import Side
 _LOG_EVERY_NS = 1_000_000_000
 _WALL_LOG_EVERY_NS = 50_000_000
 _FLUSH_S = 5
+_OWN_GUEST = (RunState.RUNNING, RunState.PAUSED, RunState.FINISH_MIGRATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,7 @@ class Emulator:
         instants = [at for at in (self.side.due, self.starts(self.clock.now())) if at is not None]
         if self._inbox:
             instants.append(self._inbox[0][0])
-        if self.machine.running or self.machine.state is RunState.PAUSED:
+        if self.machine.state in _OWN_GUEST:
             instants += [self.duration_ns, self._logged_ns + self._log_every_ns]
         return min(instants, default=None)
 

@@ -114,7 +114,10 @@ async def _supervise(
         await source.over.wait()
         if not destination.over.is_set() and _is_idle(source, destination):
             destination.child.let_go()
-        await destination.over.wait()
+        with trio.move_on_after(_PATIENCE_S):
+            await destination.over.wait()
+        if destination.last.get("x-livemig-owner") == DESTINATION:  # it runs the guest, as long as that takes
+            await destination.over.wait()
         nursery.cancel_scope.cancel()
     return _outcome(source, destination)
 

@@ -123,6 +123,24 @@ def test_a_side_is_killed(tmp_path: Path, victim: str, moment: str) -> None:
 
 
 @pytest.mark.wall
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["before", "pass", "blackout"])
+def test_a_destination_that_says_nothing_any_more_does_not_hold_the_guest(tmp_path: Path, moment: str) -> None:
+    """SIGSTOP: the connection is there, nobody is behind it. At the scenario's end the guest is the source's."""
+    with pair(tmp_path) as (launcher, out):
+        began = started(out)
+        both = children(launcher.pid)
+        time.sleep(max(0, began + MOMENTS[moment] - time.monotonic()))
+        os.kill(both["destination"], signal.SIGSTOP)
+        stdout, stderr = launcher.communicate(timeout=40)
+    assert "Traceback" not in stderr
+    assert all(gone(pid) for pid in both.values())
+    result = json.loads(stdout)
+    owner = "source" if moment != "blackout" else "none"  # its switchover may or may not have been read
+    assert (result["migration"]["owner"], launcher.returncode) == (owner, 3), stderr
+
+
+@pytest.mark.wall
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("moment", ["before", "pass", "blackout"])
 def test_the_launcher_is_stopped_and_leaves_no_process_and_no_run_taken_for_a_good_one(
