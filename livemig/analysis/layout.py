@@ -90,16 +90,19 @@ class Layout:
             template, spread = bytearray(line), bytearray(len(line))
             for key in pattern.groupindex.keys() - {"side", "timer"}:
                 start, stop = match.span(key)
+                if start < 0:
+                    continue  # it is null
                 alone = stop - start == 1
                 template[start:stop] = b"0" if alone else b"1".ljust(stop - start, b"0")
                 spread[start:stop] = b"\x09" if alone else b"\x08".ljust(stop - start, b"\x09")
             numbers = {key: Number(*match.span(key), int(template[slice(*match.span(key))])) for key in _WANTED[event]}
-            texts = (np.frombuffer(text, np.uint8) for text in (template, spread))
-            return cls(match["side"].decode(), event, match["timer"].decode(), *texts, numbers)
+            side, timer = match["side"].decode(), match["timer"].decode()
+            return cls(side, event, timer, np.frombuffer(template, np.uint8), np.frombuffer(spread, np.uint8), numbers)
         return None
 
     def above(self, lines: Bytes) -> tuple[Bytes, NDArray[np.bool_]]:
         """What ``lines``, a row each and as long as the template, are above it, and which of them have this layout."""
         above = lines - self.template
         off = above > self.spread
-        return above, ~off.any(axis=1) if off.any() else np.ones(len(lines), np.bool_)
+        fits = ~np.any(off, axis=1, keepdims=False) if off.any() else np.ones(len(lines), np.bool_)
+        return above, fits

@@ -46,11 +46,11 @@ class Stretch:
 
     @property
     def side(self) -> str:
-        return self.block.kinds[self.block.kind[self.begin] - 1][0]
+        return self.block.kinds[int(self.block.kind[self.begin]) - 1][0]
 
     @property
     def timer(self) -> str:
-        return self.block.kinds[self.block.kind[self.begin] - 1][1]
+        return self.block.kinds[int(self.block.kind[self.begin]) - 1][1]
 
     @property
     def armed(self) -> NDArray[np.bool_]:

@@ -67,8 +67,8 @@ def successions(stretch: Stretch, late: int, overdue: int) -> Iterator[Successio
             cpu=int(cpu[begin]),
             rows=rows[begin:end],
             eventful=eventful[begin:end],
-            armed=np.count_nonzero(armed[some] & ~eventful[some]),
+            armed=int(np.count_nonzero(armed[some] & ~eventful[some])),
             on_time=len(lateness),
-            superseded=np.count_nonzero(superseded[some]),
-            worst_late_ns=max(0, int(lateness.max(initial=0))),
+            superseded=int(np.count_nonzero(superseded[some])),
+            worst_late_ns=int(lateness.max(initial=0)),
         )

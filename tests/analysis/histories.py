@@ -36,6 +36,7 @@ def run_json(**changes: Any) -> dict[str, Any]:
             "downtime_ns": None,
             "downtime_limit_ns": None,
             "clock": "virtual",
+            "timebase_tolerance_ns": None,
         },
         "migration": {"status": "completed", "owner": None, "reason": None},
     }
