@@ -2,6 +2,6 @@
 
 import sys
 
-from livemig.cli.main import main
+from livemig.cli.main import entry
 
-sys.exit(main())
+sys.exit(entry())

@@ -6,7 +6,6 @@ manifest. Sides in different directories are judged together once the other log 
 
 from __future__ import annotations
 
-import gc
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -51,7 +50,6 @@ def run_side(
             control = Control(_qmp_listener(qmp, stack), control.lifeline, control.notice, control.epoch_ns)
         directory = _directory(out, side, config_file)
         log = directory / f"{side}.jsonl"
-        gc.enable()
         manifest = run_directory.manifest(config, config_file)
         if not (directory / run_directory.MANIFEST).exists():
             run_directory.write(directory, manifest)

@@ -82,7 +82,6 @@ def run_pair(
             return run_source(config, directory / "source.jsonl", None, control)
 
         gc.freeze()  # what was imported stays: no process need look through it, or copy its pages
-        gc.enable()
         for name, run in ((DESTINATION, destination), (SOURCE, source)):
             qmp = socket.socket(socket.AF_UNIX)
             qmp.bind(str(private / name))
