@@ -9,7 +9,6 @@ from pathlib import Path
 
 from livemig.clock.clock import Clock, VirtualClock, WallClock
 from livemig.config.model import Config
-from livemig.events.qemu_trace import decrementer_stores
 from livemig.events.schema import SOURCE
 from livemig.guests.darwin import Darwin
 from livemig.guests.guest import Guest
@@ -125,6 +124,8 @@ def _guest(config: Config, cpu: int) -> Guest:
 
 @cache
 def _traces(path: Path) -> list[list[Arm]]:
+    from livemig.events.qemu_trace import decrementer_stores
+
     return [arms_of(stores) for stores in decrementer_stores(path)]
 
 

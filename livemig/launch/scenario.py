@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livemig.config.model import Config
-from livemig.emulator.twin import run_twin
 from livemig.launch import run_directory
 from livemig.launch.pair import Progress, run_pair
 from livemig.strategies.table import STRATEGIES
@@ -34,6 +33,8 @@ def run_scenario(
     run_directory.write(directory, manifest)
     outcome = run_pair(config, directory, progress, meanwhile=_import_the_judge)
     if config.checks.twin:
+        from livemig.emulator.twin import run_twin
+
         run_twin(config, directory / "twin.jsonl")
     manifest["migration"] = {"status": outcome.status, "owner": outcome.owner, "reason": outcome.reason}
     manifest["complete"] = True

@@ -102,7 +102,7 @@ class Cpu:
             and self.step_at == self.mask_at == NEVER
             and self.pending is None
             and self.line is None
-            and self.unmask_at <= self.now
+            and self.unmask_at <= self.due
             and isinstance(self.guest, TickGuest)
         )
 

@@ -112,9 +112,14 @@ class Source(Side):
         self._window = (now, 0)
         self._begin_pass(now)
 
+    def _sync(self) -> None:
+        """What was written since the last look is to be sent too."""
+        self.machine.ram.mark(self._left)
+        self._left = self.machine.ram.take_dirty()
+
     def _begin_pass(self, now: int) -> None:
         """Sync the dirty bitmap: what was written since goes out next."""
-        self._left = np.union1d(self._left, self.machine.ram.take_dirty())
+        self._sync()
         self.passes += 1
         self._pass = Pass(self.passes, now, len(self._left))
         self.due = now
@@ -140,7 +145,8 @@ class Source(Side):
             self._window = (now, self.bytes)
 
     def _send_chunk(self, now: int) -> None:
-        pages, self._left = np.split(self._left, [self.settings.chunk_pages])
+        chunk = self.settings.chunk_pages
+        pages, self._left = self._left[:chunk], self._left[chunk:]
         zero = self.machine.ram.zero(pages)
         fields: dict[str, Any] = {"runs": page_runs(pages[~zero]), "zero": page_runs(pages[zero])}
         content = int(np.count_nonzero(~zero)) * PAGE
@@ -166,7 +172,7 @@ class Source(Side):
     def _stop(self, now: int) -> None:
         machine = self.machine
         machine.stop(now, RunState.FINISH_MIGRATE)
-        self._left = np.union1d(self._left, machine.ram.take_dirty())
+        self._sync()
         self.stopped_ns = now
         host = self.host.at(now)
         self._saved, self._saved_at = self.strategy.save(machine.time_state(now), host), host.time_of_day_ns

@@ -140,6 +140,19 @@ def test_where_the_barriers_fall_changes_nothing(
     assert often.registers() == once.registers()
 
 
+def test_a_train_is_taken_again_after_an_interrupt_that_was_late() -> None:
+    cpu = Cpu(0, DecrementerModel(), Timebase(0, 0, 10**6), Periodic(100, True, 1, 5, 0), Masking(500_000, 250))
+    cpu.power_on(0)
+    cpu.boot()
+    cpu.mask_at = NEVER
+    cpu.unmask_at = 250  # masked from the start, as after a restore in the middle of a handler
+    cpu.run(100_000)
+    assert cpu.record is not None
+    single = len(cpu.record.raised[INTERRUPT])
+    assert single < 5
+    assert sum(len(train.delivered) for train in cpu.record.trains) == cpu.delivered - single > 990
+
+
 def test_a_train_is_taken_where_one_is_to_be_had() -> None:
     cpu = Cpu(0, DecrementerModel(), Timebase(0, 0, 10**6), Periodic(100, True, 1, 5, 0))
     cpu.power_on(0)
