@@ -66,11 +66,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the launcher saw of the migration; the logs decide, this is held against them."""
+    """What the launcher saw of the migration; the logs decide, this is held against them.
+
+    ``torn``: the sides that ended before they had written their log to its end.
+    """
 
     status: str | None = None
     owner: str | None = None
     reason: str | None = None
+    torn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,9 @@ class Manifest:
                 clock=rule.text("clock", "virtual", "wall"),
                 timebase_tolerance_ns=rule.optional("timebase_tolerance_ns"),
             ),
-            claim=Claim(claim.get("status"), claim.get("owner"), claim.get("reason")),
+            claim=Claim(
+                claim.get("status"), claim.get("owner"), claim.get("reason"), tuple(claim.get("torn") or ())
+            ),
         )
 
     def under(self, time_policy: str | None) -> Manifest:

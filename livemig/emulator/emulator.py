@@ -61,7 +61,6 @@ class Emulator:
         self.side: Side
         self.ended = ""
         """Why the run is over here; empty while it is not."""
-        self.failure: LivemigError | None = None
         self._watch = watch
         self._barrier = Barrier(len(machine.cpus))
         self._news = trio.Event()
@@ -245,7 +244,6 @@ class Emulator:
     def fail(self, now: int, error: LivemigError) -> None:
         """The migration cannot go on."""
         if not self.side.over:
-            self.failure = error
             self.side.fail(now, str(error))
 
     def conclude(self, now: int) -> None:

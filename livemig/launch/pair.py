@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,12 @@ class _Side:
 
 @dataclass(frozen=True, slots=True)
 class PairOutcome:
-    """How it ended: ``status``, ``owner`` and ``reason`` as in ``run.json``."""
+    """How it ended, as in ``run.json``. ``torn``: the sides that ended before they had written their log to its end."""
 
     status: str
     owner: str
     reason: str
+    torn: tuple[str, ...] = ()
 
 
 def run_pair(
@@ -118,7 +119,8 @@ async def _supervise(
         if destination.last.get("x-livemig-owner") == DESTINATION:  # it runs the guest, as long as that takes
             await destination.over.wait()
         nursery.cancel_scope.cancel()
-    return _outcome(source, destination)
+    torn = tuple(side.child.side for side in (source, destination) if not side.finished)
+    return replace(_outcome(source, destination), torn=torn)
 
 
 def _is_idle(source: _Side, destination: _Side) -> bool:

@@ -71,7 +71,7 @@ def manifest(config: Config, config_file: str) -> dict[str, Any]:
             "downtime_ns": migration.downtime,
             "downtime_limit_ns": migration.downtime_limit,
         },
-        "migration": {"status": "none", "owner": "source", "reason": ""},
+        "migration": {"status": "none", "owner": "source", "reason": "", "torn": []},
     }
 
 

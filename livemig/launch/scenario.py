@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
@@ -36,7 +37,7 @@ def run_scenario(
         from livemig.emulator.twin import run_twin
 
         run_twin(config, directory / "twin.jsonl")
-    manifest["migration"] = {"status": outcome.status, "owner": outcome.owner, "reason": outcome.reason}
+    manifest["migration"] = asdict(outcome)
     manifest["complete"] = True
     run_directory.write(directory, manifest)
     from livemig.analysis.judge import judge

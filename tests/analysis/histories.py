@@ -38,7 +38,7 @@ def run_json(**changes: Any) -> dict[str, Any]:
             "clock": "virtual",
             "timebase_tolerance_ns": None,
         },
-        "migration": {"status": "completed", "owner": None, "reason": None},
+        "migration": {"status": "completed", "owner": None, "reason": None, "torn": []},
     }
     top = {"schema": 1, "complete": True, "engine": "emulator", "seed": 1, "strategy": "tb-offset"}
     for key, value in changes.items():

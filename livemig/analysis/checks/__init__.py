@@ -19,10 +19,12 @@ from livemig.analysis.checks.machine import blackout_as_configured, one_owner, r
 from livemig.analysis.checks.timebase import tb_continuous, tb_monotonic, tb_synchronised
 from livemig.analysis.checks.twin import as_twin
 from livemig.analysis.checks.watchdog import no_false_watchdog
+from livemig.analysis.crossing import Crossing
 from livemig.analysis.observer import Observer
 from livemig.analysis.twin import Twin
 from livemig.analysis.verdict import Unknown, Verdict, unknown
 from livemig.analysis.watchdog import Watchdog
+from livemig.events.schema import SOURCE
 
 Check = Callable[[Case], Verdict]
 
@@ -53,11 +55,21 @@ _ONLY_WITH: Final[dict[Check, type[Observer]]] = {as_twin: Twin, no_false_watchd
 
 def examine(case: Case) -> dict[str, Verdict]:
     """What every check that applies to ``case`` says."""
-    return {
+    verdicts = {
         name: verdict_of(check, case)
         for name, check in CHECKS.items()
         if check not in _ONLY_WITH or _ONLY_WITH[check] in case
     }
+    return {name: _without_the_stop(verdict) for name, verdict in verdicts.items()} if _stop_is_torn(case) else verdicts
+
+
+def _stop_is_torn(case: Case) -> bool:
+    """The guest crossed, but the source's log breaks off before its stop: what lies between is not known."""
+    return SOURCE in case.manifest.claim.torn and case[Crossing].split is not None
+
+
+def _without_the_stop(verdict: Verdict) -> Verdict:
+    return unknown("the source's log breaks off before its stop") if verdict.word == "invalid" else verdict
 
 
 def verdict_of(check: Check, case: Case) -> Verdict:
