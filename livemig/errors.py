@@ -10,7 +10,6 @@
     │   ├── AddressInUse        2          somebody else listens there
     │   └── PeerLost            3          the connection ended where it must not
     ├── ProtocolError           3          the peer's: frame, field, problem
-    │   └── Refused             3          the peer said no, and why
     └── QmpError                3          QEMU error class and description
 
 ``exit_code`` is what the command line ends with; ``str(error)`` is the one line it prints.
@@ -101,17 +100,6 @@ class ProtocolError(LivemigError):
     def __init__(self, frame: str, field: str, problem: str) -> None:
         self.frame, self.field, self.problem = frame, field, problem
         super().__init__(f"frame {frame!r}, {field}: {problem}")
-
-
-class Refused(ProtocolError):
-    """The peer understood, and will not."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__("refuse", "reason", reason)
-
-    def __str__(self) -> str:
-        return f"the destination refused: {self.reason}"
 
 
 class QmpError(LivemigError):

@@ -81,7 +81,7 @@ class Scribe:
     """Turns the records of one CPU into tables of lines.
 
     Args:
-        side, cpu: for the lines. world_ns: what to add to the virtual clock to get ``t_ns``. underflow_lag, mask:
+        side, cpu: for the lines. world_ns: what to add to the virtual clock to get ``t_ns``. underflow_lag, bits:
         of the decrementer. base_ns: the block's first ``t_ns``; rows are ordered by (time, cpu, seq) from there.
     """
 

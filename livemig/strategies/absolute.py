@@ -12,11 +12,9 @@ from livemig.strategies.strategy import (
     Fields,
     Saved,
     Strategy,
-    gap_ns,
-    restore_interrupts,
+    restore_advanced,
     save_interrupts,
     save_timebase,
-    saved_timebase,
 )
 
 
@@ -35,9 +33,5 @@ class Absolute(Strategy):
         return {**save_timebase(time, host), "decr": decr, **save_interrupts(time)}
 
     def restore(self, fresh: TimeState, saved: Saved, host: HostView) -> TimeState:
-        clock_ns = saved["clock_ns"]
-        before = saved_timebase(saved, fresh.timebase.hz)
-        after = before.advanced(gap_ns(saved, host))
-        now, saved_at = after.ticks(clock_ns), before.ticks(clock_ns)
-        decrementers = tuple(restore_interrupts(saved, i, now + saved["decr"][i], saved_at) for i in fresh.cpus)
-        return TimeState(clock_ns, (after,) * len(decrementers), decrementers, fresh.model)
+        now, decr = saved["clock_ns"], saved["decr"]
+        return restore_advanced(fresh, saved, host, lambda cpu, timebase: timebase.ticks(now) + decr[cpu])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from livemig.errors import ProtocolError
@@ -76,16 +76,6 @@ def save_interrupts(time: TimeState) -> Saved:
 INTERRUPT_FIELDS: Fields = {"armed": PER_CPU, "pending": PER_CPU, "line": PER_CPU}
 
 
-def restore_interrupts(saved: Saved, cpu: int, expiry: int, saved_at: int) -> DecrementerState:
-    """The decrementer of ``cpu`` with its interrupt; ``saved_at`` is the tick at which it was saved."""
-    pending, line = saved["pending"][cpu], saved["line"][cpu]
-    return DecrementerState(
-        Decrementer(expiry, bool(saved["armed"][cpu])),
-        None if pending < 0 else saved_at - pending,
-        None if line < 0 else saved_at - line,
-    )
-
-
 def save_timebase(time: TimeState, host: HostView) -> Saved:
     """The snapshot tuple, the virtual clock, and the time of day at which both are true."""
     return {
@@ -99,12 +89,28 @@ def save_timebase(time: TimeState, host: HostView) -> Saved:
 TIMEBASE_FIELDS: Fields = {"tb_value": TB, "tb_clock_ns": INT, "clock_ns": INT, "time_of_day_ns": INT}
 
 
-def saved_timebase(saved: Saved, hz: int) -> Timebase:
-    """The timebase as it was saved."""
-    return Timebase(saved["tb_value"], saved["tb_clock_ns"], hz)
-
-
 def gap_ns(saved: Saved, host: HostView) -> int:
     """The blackout as the two hosts' times of day tell it; never negative, so that TB never goes back."""
     then: int = saved["time_of_day_ns"]
     return max(0, host.time_of_day_ns - then)
+
+
+def restore_advanced(
+    fresh: TimeState, saved: Saved, host: HostView, expiry: Callable[[int, Timebase], int]
+) -> TimeState:
+    """The machine's timebase, one for all CPUs, advanced by the blackout; and on it every CPU's decrementer with its
+    interrupt: ``expiry`` gives, for a CPU and that timebase, the tick at which DECR reads 0."""
+    clock_ns = saved["clock_ns"]
+    before = Timebase(saved["tb_value"], saved["tb_clock_ns"], fresh.timebase.hz)
+    after = before.advanced(gap_ns(saved, host))
+    saved_at = before.ticks(clock_ns)
+
+    def decrementer(cpu: int) -> DecrementerState:
+        pending, line = saved["pending"][cpu], saved["line"][cpu]
+        return DecrementerState(
+            Decrementer(expiry(cpu, after), bool(saved["armed"][cpu])),
+            None if pending < 0 else saved_at - pending,
+            None if line < 0 else saved_at - line,
+        )
+
+    return TimeState(clock_ns, (after,) * len(fresh.cpus), tuple(map(decrementer, fresh.cpus)), fresh.model)

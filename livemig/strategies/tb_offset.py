@@ -12,11 +12,9 @@ from livemig.strategies.strategy import (
     Fields,
     Saved,
     Strategy,
-    gap_ns,
-    restore_interrupts,
+    restore_advanced,
     save_interrupts,
     save_timebase,
-    saved_timebase,
 )
 from livemig.timers.ticks import MASK64, sign_extend
 
@@ -39,12 +37,7 @@ class TbOffset(Strategy):
         return {**save_timebase(time, host), "decr_tb": zero_at, **save_interrupts(time)}
 
     def restore(self, fresh: TimeState, saved: Saved, host: HostView) -> TimeState:
-        clock_ns = saved["clock_ns"]
-        before = saved_timebase(saved, fresh.timebase.hz)
-        after = before.advanced(gap_ns(saved, host))
-        saved_at = before.ticks(clock_ns)
-        decrementers = tuple(
-            restore_interrupts(saved, i, sign_extend(saved["decr_tb"][i] - after.value, 64), saved_at)
-            for i in fresh.cpus
+        zero_at = saved["decr_tb"]
+        return restore_advanced(
+            fresh, saved, host, lambda cpu, timebase: sign_extend(zero_at[cpu] - timebase.value, 64)
         )
-        return TimeState(clock_ns, (after,) * len(decrementers), decrementers, fresh.model)
