@@ -8,7 +8,7 @@ switch in :class:`DecrementerModel`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
@@ -26,6 +26,21 @@ class Line(Enum):
     LOWER = "lower"
 
 
+class Reset(StrEnum):
+    """The start-up decrementer, by QEMU's version and machine.
+
+    ``CLOCK``: 0xffffffff at tick 0; an edge CPU's timer runs, a level CPU's was never started (up to 8.1).
+    ``EXPIRED``: all ones over 64 bits, never started (since 8.2 where the machine resets the timers before the CPU:
+    g3beige). ``RAISED``: the same, and its interrupt is up (after the CPU: pseries, powernv). ``ZERO``: 0 at tick 0,
+    never started (10.0 on mac99, whose reset leaves the timers alone).
+    """
+
+    CLOCK = "clock"
+    EXPIRED = "expired"
+    RAISED = "raised"
+    ZERO = "zero"
+
+
 @dataclass(frozen=True)
 class DecrementerModel:
     """How a machine's decrementer behaves.
@@ -36,12 +51,14 @@ class DecrementerModel:
         small_values_raise: a written value below 3 raises at once (QEMU up to 8.1).
         underflow_lag: ticks after DECR reads 0 at which it underflows: 0 as QEMU's timer has it, 1 by the book
             (DECR reads -1, its sign bit has just turned).
+        reset: what it is at power-on.
     """
 
     bits: int = 32
     level: bool = False
     small_values_raise: bool = False
     underflow_lag: int = 0
+    reset: Reset = Reset.CLOCK
 
     @cached_property
     def mask(self) -> int:
@@ -91,9 +108,15 @@ def underflows(model: DecrementerModel, old: Decrementer) -> Decrementer:
 
 
 def at_reset(model: DecrementerModel) -> Decrementer:
-    """The start-up decrementer: 0xffffffff at tick 0.
+    """The start-up decrementer, where ticks begin at 0 (:class:`Reset`).
 
-    An edge CPU's timer runs; on a level CPU the sign bit raises at once, the CPU reset clears that again, and no
-    timer is started: it never comes (QEMU 7.2 on pseries).
+    ``CLOCK`` on a level CPU: the sign bit raises at once, the CPU reset clears that again, and no timer is started:
+    it never comes (QEMU 7.2 on pseries).
     """
-    return Decrementer(RESET_VALUE, armed=not model.level or model.half > RESET_VALUE)
+    match model.reset:
+        case Reset.CLOCK:
+            return Decrementer(RESET_VALUE, armed=not model.level or model.half > RESET_VALUE)
+        case Reset.ZERO:
+            return Decrementer(0, armed=False)
+        case _:
+            return Decrementer(-1, armed=False)

@@ -1,0 +1,91 @@
+"""Book3S and 6xx CPUs: the decrementer, and on those with a hypervisor mode of their own the hypervisor decrementer.
+
+HDECR is a second decrementer of the hypervisor's, edge triggered in QEMU 10 whatever the CPU, level in 7.2. EE does
+not mask it while a guest runs. QEMU gives it to powernv alone, and does not migrate it (``hw/ppc/ppc.c``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from livemig.timers.decrementer import (
+    Decrementer,
+    DecrementerModel,
+    Line,
+    Reset,
+    at_reset,
+    store,
+    underflows,
+)
+from livemig.timers.facility import Change, Effect, Timer, TimerFacility, Timers
+from livemig.timers.ticks import NEVER
+
+DECR, HDECR = range(2)
+
+
+@dataclass(frozen=True)
+class Book3S(TimerFacility):
+    """Args: ``decrementer``, and ``hdecr`` where there is one: how they behave."""
+
+    decrementer: DecrementerModel = DecrementerModel()
+    hdecr: DecrementerModel | None = None
+
+    @cached_property
+    def models(self) -> tuple[DecrementerModel, ...]:
+        """By index of timer."""
+        return (self.decrementer,) if self.hdecr is None else (self.decrementer, self.hdecr)
+
+    @cached_property
+    def timers(self) -> tuple[Timer, ...]:
+        decr = Timer("decr", 0x900, self.decrementer.bits, self.decrementer.level)
+        if self.hdecr is None:
+            return (decr,)
+        return decr, Timer("hdecr", 0x980, self.hdecr.bits, self.hdecr.level, ee=False)
+
+    @property
+    def priority(self) -> tuple[int, ...]:
+        return tuple(reversed(range(len(self.models))))
+
+    def at_reset(self) -> Timers:
+        return Timers(tuple(map(at_reset, self.models)))
+
+    def raised_at_reset(self) -> tuple[int, ...]:
+        return (DECR,) if self.decrementer.reset is Reset.RAISED else ()
+
+    def due(self, timer: int, count: Decrementer) -> int:
+        return count.expiry + self.models[timer].underflow_lag if count.armed else NEVER
+
+    def reading(self, timer: int, count: Decrementer, tick: int) -> int:
+        return count.read(self.models[timer], tick)
+
+    def write(self, state: Timers, register: str, value: int, tick: int, tb: int) -> Change:
+        timer = self.named(register)
+        model = self.models[timer]
+        count, line = store(model, state.counts[timer], tick, value)
+        return Change(_with(state, timer, count), (Effect(timer, line, tick, value & model.mask),))
+
+    def expire(self, state: Timers, timer: int, tick: int, tb: int) -> Change:
+        count = state.counts[timer]
+        effect = Effect(timer, Line.RAISE, self.due(timer, count))
+        return Change(_with(state, timer, underflows(self.models[timer], count)), (effect,))
+
+    def as_fields(self) -> Mapping[str, int | str | bool]:
+        model, hdecr = self.decrementer, self.hdecr
+        fields: dict[str, int | str | bool] = {
+            "decrementer_bits": model.bits,
+            "trigger": _trigger(model),
+            "small_values": "immediate" if model.small_values_raise else "wait",
+            "underflow_at": "minus-one" if model.underflow_lag else "zero",
+            "reset_decrementer": str(model.reset),
+        }
+        return fields if hdecr is None else {**fields, "hdecr_bits": hdecr.bits, "hdecr_trigger": _trigger(hdecr)}
+
+
+def _trigger(model: DecrementerModel) -> str:
+    return "level" if model.level else "edge"
+
+
+def _with(state: Timers, timer: int, count: Decrementer) -> Timers:
+    return state._replace(counts=(*state.counts[:timer], count, *state.counts[timer + 1 :]))

@@ -1,0 +1,123 @@
+"""The timers of one CPU taken together (Power ISA, "Timer Facilities"): what a guest can read and write, what falls
+due, and which interrupt lines go up and down.
+
+One class a family of CPUs: ``book3s`` (decrementer, hypervisor decrementer), ``ppc40x`` (PIT, FIT, watchdog),
+``booke`` (decrementer with auto-reload, FIT, watchdog). A facility is a pure description; its state is
+:class:`Timers`, and every act gives a :class:`Change`. Time is the tick of the CPU's timebase; ``tb`` is what TB reads
+at that tick, which only fixed intervals and watchdogs look at.
+
+Whatever a timer is, to migration it is a count: the tick at which it falls due, and whether it runs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from livemig.timers.decrementer import Decrementer, Line
+from livemig.timers.ticks import NEVER
+
+
+class Timer(NamedTuple):
+    """What a timer is called and how its interrupt behaves.
+
+    Attributes:
+        name: in logs and snapshots. vector: of its interrupt. bits: width of what a guest reads of it.
+        level: the line stays up after delivery, until its cause is gone; else it falls with the delivery.
+        ee: MSR[EE] masks it; if not, only the handler of another such interrupt does (HDECR, critical interrupts).
+    """
+
+    name: str
+    vector: int
+    bits: int = 32
+    level: bool = False
+    ee: bool = True
+
+
+class Timers(NamedTuple):
+    """The state: a count for each of the facility's timers, and its other registers, both in its order."""
+
+    counts: tuple[Decrementer, ...]
+    spr: tuple[int, ...] = ()
+
+
+class Effect(NamedTuple):
+    """What an act does to a timer.
+
+    Attributes:
+        timer: its index. line: of its interrupt. due: with RAISE, the tick at which it fell due.
+        wrote: it counts anew, from this value; None if it does not. reloaded: by itself, not by the guest.
+    """
+
+    timer: int
+    line: Line = Line.KEEP
+    due: int = 0
+    wrote: int | None = None
+    reloaded: bool = False
+
+
+class Change(NamedTuple):
+    """A new state and how it came about; ``reset``: the machine is to be reset (``core``, ``chip``, ``system``)."""
+
+    state: Timers
+    effects: tuple[Effect, ...] = ()
+    reset: str | None = None
+
+
+class TimerFacility(ABC):
+    """One family's timers. The first one is the CPU's main timer, the decrementer or the PIT."""
+
+    registers: tuple[str, ...] = ()
+    """Those of :attr:`Timers.spr`. They cross as registers do, whatever becomes of the counts."""
+
+    @property
+    @abstractmethod
+    def timers(self) -> tuple[Timer, ...]:
+        """What there is."""
+
+    @property
+    def priority(self) -> tuple[int, ...]:
+        """Indices of the timers; of several that are raised the first is delivered."""
+        return tuple(range(len(self.timers)))
+
+    @abstractmethod
+    def at_reset(self) -> Timers:
+        """After power-on or a reset, if the ticks begin at 0 (QEMU's virtual clock is 0 then)."""
+
+    def raised_at_reset(self) -> tuple[int, ...]:
+        """Timers whose interrupt is up after a reset."""
+        return ()
+
+    def due(self, timer: int, count: Decrementer) -> int:
+        """The tick at which ``count`` falls due; NEVER if it does not run."""
+        return count.expiry if count.armed else NEVER
+
+    @abstractmethod
+    def reading(self, timer: int, count: Decrementer, tick: int) -> int:
+        """What the guest reads of it, signed."""
+
+    @abstractmethod
+    def write(self, state: Timers, register: str, value: int, tick: int, tb: int) -> Change:
+        """``mtspr``: by the name of a timer or of one of :attr:`registers`."""
+
+    @abstractmethod
+    def expire(self, state: Timers, timer: int, tick: int, tb: int) -> Change:
+        """``due`` of a timer has come; ``tick`` is not before it."""
+
+    def earliest_reset(self, state: Timers) -> int:
+        """No reset comes before this tick, whatever the guest does not do; NEVER if none can."""
+        return NEVER
+
+    @abstractmethod
+    def as_fields(self) -> Mapping[str, int | str | bool]:
+        """For the wire and the manifest: what both sides must agree on."""
+
+    @property
+    def main(self) -> Timer:
+        """The first."""
+        return self.timers[0]
+
+    def named(self, name: str) -> int:
+        """The index of a timer; ValueError if there is none of that name."""
+        return [timer.name for timer in self.timers].index(name)
