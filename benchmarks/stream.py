@@ -18,7 +18,6 @@ import trio
 
 from benchmarks.figure import Figure, beside
 from livemig.link.buffers import Buffers, behind
-from livemig.link.pages import in_place
 from livemig.link.socket_channel import SocketChannel
 from livemig.machine.ram import PAGE, Pages, Ram
 from livemig.migration.fields import Runs, as_runs
@@ -95,6 +94,11 @@ def bare_iovecs(pages: Pages) -> Mover:
                 buffers = behind(buffers, sock.recvmsg_into(buffers, 0, socket.MSG_WAITALL)[0])
 
     return _acknowledged(send, receive)
+
+
+def in_place(memory: memoryview, runs: Runs) -> list[memoryview]:
+    """The content of `runs`."""
+    return [memory[first * PAGE : (first + count) * PAGE] for first, count in runs.tolist()]
 
 
 def frames_of(pages: Pages) -> list[Runs]:

@@ -6,12 +6,15 @@ from collections.abc import Generator
 from dataclasses import replace
 from itertools import count
 
+import numpy as np
+
 from livemig.errors import PeerLost, ProtocolError
 from livemig.link.buffers import Buffers, behind
 from livemig.link.channel import PagesTally
-from livemig.link.pages import clear, in_place
-from livemig.machine.ram import PAGE
-from livemig.migration.frames import MAX_HEADER, PREFIX, Frame, decode, header_length
+from livemig.link.pages import PIECE, Words, clear, is_one_run, pages_of, scatter
+from livemig.machine.ram import PAGE, WORDS, Pages
+from livemig.migration.checksum import SIZE, Checksum
+from livemig.migration.frames import MAX_HEADER, PREFIX, Frame, check_header, decode, header_length
 
 
 class Inbound:
@@ -28,12 +31,16 @@ class Inbound:
     Attributes:
         wants: where the next bytes go, in order. The peer owes them all: a read may wait until they are here.
         tally: of the frames of pages.
+        whole: how many frames and signs of life were received to their end.
+        memory: as given; a peer that has to prove itself first is given none until it has.
     """
 
     def __init__(self, memory: memoryview | None) -> None:
         self.wants: Buffers = ()
         self.tally = PagesTally()
-        self._memory = memoryview(b"") if memory is None else memory
+        self.whole = 0
+        self.memory = memoryview(b"") if memory is None else memory
+        self._room: Words = np.empty((PIECE, WORDS), np.uint64)
         self._during = ""
         self._frames = self._parse()
         self._broken: ProtocolError | None = None
@@ -52,7 +59,8 @@ class Inbound:
         """The next frame but for those of pages, which are in RAM now; None: bytes are wanted first.
 
         Raises:
-            ProtocolError: no peer may send this. Nothing of it is applied, nor of anything behind it.
+            ProtocolError: no peer may send this. Nothing of it is applied, nor of anything behind it, but that page
+                content whose checksum is wrong is in RAM by then: the migration must not go on.
         """
         if self._broken is not None:
             raise self._broken
@@ -65,30 +73,66 @@ class Inbound:
     def release(self) -> None:
         """Let go of guest RAM; nothing can be received any more."""
         self._frames.close()
-        self._memory, self.wants = memoryview(b""), ()
+        self.memory, self.wants = memoryview(b""), ()
 
     def _parse(self) -> Generator[Frame | None]:
         prefix, room = memoryview(bytearray(PREFIX)), memoryview(bytearray(MAX_HEADER))
         for seq in count():
+            yield from self._next_prefix(prefix)
+            header = room[: header_length(prefix)]
+            yield from self._fill([header])
+            check_header(prefix, header)
+            frame, length = decode(header, seq, ram_pages=len(self.memory) // PAGE)
+            self._during = f"the payload of {frame.type!r}"
+            if frame.carries_pages:
+                yield from self._pages(frame, seq)
+                self._place(frame, length)
+                self.whole += 1
+                continue
+            if length:
+                payload = memoryview(bytearray(length))
+                yield from self._fill([payload])
+                yield from self._check(frame, seq, Checksum(payload))
+                frame = replace(frame, payload=bytes(payload))
+            self.whole += 1
+            yield frame
+
+    def _next_prefix(self, prefix: memoryview) -> Generator[None]:
+        """Past any number of signs of life."""
+        while True:
             self._during = "the wait for a frame"
             nothing_yet = self.wants = [prefix]
             while self.wants:
                 yield None
                 if self.wants is not nothing_yet:
                     self._during = "the header of a frame"
-            header = room[: header_length(prefix)]
-            yield from self._fill([header])
-            frame, length = decode(header, seq, ram_pages=len(self._memory) // PAGE)
-            self._during = f"the payload of {frame.type!r}"
-            if frame.carries_pages:
-                yield from self._fill(in_place(self._memory, frame.fields["runs"]))
-                self._place(frame, length)
-            elif length:
-                payload = memoryview(bytearray(length))
-                yield from self._fill([payload])
-                yield replace(frame, payload=bytes(payload))
-            else:
-                yield frame
+            if header_length(prefix):
+                return
+            self.whole += 1
+
+    def _pages(self, frame: Frame, seq: int) -> Generator[None]:
+        """Content into RAM: from the kernel straight to where it belongs, if that is one place."""
+        checksum, pages = Checksum(), pages_of(frame.fields["runs"])
+        for begin in range(0, len(pages), PIECE):
+            piece = pages[begin : begin + PIECE]
+            one_place = is_one_run(piece)
+            content = self._place_of(piece) if one_place else self._room[: len(piece)].data.cast("B")
+            yield from self._fill([content])
+            checksum.update(content)
+            if not one_place:
+                scatter(self.memory, piece, self._room)
+        if len(pages):
+            yield from self._check(frame, seq, checksum)
+
+    def _place_of(self, pages: Pages) -> memoryview:
+        return self.memory[int(pages[0]) * PAGE : (int(pages[-1]) + 1) * PAGE]
+
+    def _check(self, frame: Frame, seq: int, checksum: Checksum) -> Generator[None]:
+        """What follows a payload is its checksum."""
+        sent = memoryview(bytearray(SIZE))
+        yield from self._fill([sent])
+        if checksum.digest() != sent:
+            raise ProtocolError(frame.type, "checksum", f"the payload of frame {seq} arrived damaged")
 
     def _fill(self, buffers: Buffers) -> Generator[None]:
         self.wants = buffers
@@ -98,7 +142,7 @@ class Inbound:
     def _place(self, frame: Frame, length: int) -> None:
         """What is left to be done when the content of a frame of pages has arrived."""
         zero = frame.fields["zero"]
-        clear(self._memory, zero)
+        clear(self.memory, zero)
         self.tally.frames += 1
         self.tally.pages += length // PAGE
         self.tally.zero_pages += int(zero[:, 1].sum())

@@ -53,7 +53,7 @@ class MemoryChannel(Channel):
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
         header = self._outbound.header(frame)
         self._last_not_before = max(self._last_not_before, not_before or 0.0)
-        data = b"".join((header, *self._outbound.payload(frame)))
+        data = header + b"".join(map(bytes, self._outbound.payload(frame)))
         try:
             self._outgoing.send_nowait((self._last_not_before, data))
         except trio.BrokenResourceError:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from livemig.link.buffers import behind
 from livemig.link.outbound import Outbound
 from livemig.migration.frames import Frame
 
@@ -76,7 +75,6 @@ class Sender:
         wait = item.not_before and item.not_before - time.monotonic()
         if wait > 0:
             self._stopped.wait(wait)
-        self._sock.sendall(item.header)  # by itself: scattered pages behind it in one call go a seventh slower
-        payload = self._outbound.payload(item.frame)
-        while payload:
-            payload = behind(payload, self._sock.sendmsg(payload))
+        self._sock.sendall(item.header)
+        for piece in self._outbound.payload(item.frame):
+            self._sock.sendall(piece)

@@ -21,7 +21,7 @@ from livemig.link.receiver import Receiver
 from livemig.link.sender import Outgoing, Sender
 from livemig.migration.frames import Frame
 
-_UNIX_BUFFER: Final = 1 << 20
+_UNIX_BUFFER: Final = 1 << 18
 """Bytes on their way. With Linux' default of 208 KiB the two sides wait for each other: a third slower."""
 
 

@@ -1,11 +1,13 @@
 """Frames: what source and destination say to each other, and the strict codec of a frame's header.
 
     4 bytes    length of the header, big-endian, at most MAX_HEADER
+    8 bytes    checksum of those four bytes and the header
     header     a msgpack map: type, seq, sent_ns, arrives_ns, payload, and the fields that FRAMES lists
     payload    that many raw bytes: the content of page runs, or a snapshot
+    8 bytes    checksum of the payload, where there is one
 
 A header is checked to the last field before anything it asks for is allocated or written. `seq` counts the
-frames of one direction from 0. A new frame is a new line of FRAMES.
+frames of one direction from 0. A new frame is a new line of FRAMES. A length of 0 is no frame: the peer is alive.
 
 Pure: bytes in, values out. How frames are carried is `livemig.link`'s affair.
 """
@@ -21,11 +23,14 @@ import msgpack
 
 from livemig.errors import ProtocolError
 from livemig.machine.ram import PAGE
+from livemig.migration.checksum import SIZE, checksum
 from livemig.migration.fields import COUNT, RUNS, TIME, Field, as_runs, check_disjoint, plain_map, text, texts
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 
-PREFIX: Final = 4
+_LENGTH: Final = 4
+PREFIX: Final = _LENGTH + SIZE
+"""What stands before a header."""
 MAX_HEADER: Final = 64 << 10
 MAX_PAGES: Final = 256
 """With content, in one frame: 1 MiB."""
@@ -113,12 +118,30 @@ def encode(frame: Frame, seq: int, *, ram_pages: int = 0) -> bytes:
         header: bytes = msgpack.packb({"type": kind, **envelope, **fields})
     except (ValueError, TypeError, OverflowError) as error:
         raise ProtocolError(kind, "header", str(error)) from None
-    return _check_length(len(header), kind).to_bytes(PREFIX, "big") + header
+    return prefixed(header, kind)
+
+
+def prefixed(header: bytes, kind: str = "?") -> bytes:
+    """`header` as it goes on the wire; ProtocolError if it is too long."""
+    length = _check_length(len(header), kind).to_bytes(_LENGTH, "big")
+    return length + checksum(length, header) + header
+
+
+ALIVE: Final = bytes(_LENGTH) + checksum(bytes(_LENGTH))
+"""Between two frames: no header, but whoever sent it was there."""
 
 
 def header_length(prefix: bytes | memoryview) -> int:
-    """The length that the four bytes `prefix` announce; ProtocolError if no header is as long as that."""
-    return _check_length(int.from_bytes(prefix, "big"), "?")
+    """The length that `prefix` announces, 0 if it is ALIVE; ProtocolError if no header is as long as that."""
+    if prefix == ALIVE:
+        return 0
+    return _check_length(int.from_bytes(prefix[:_LENGTH], "big"), "?")
+
+
+def check_header(prefix: bytes | memoryview, header: bytes | memoryview) -> None:
+    """ProtocolError if `header` is not the one that was sent with `prefix`."""
+    if checksum(prefix[:_LENGTH], header) != prefix[_LENGTH:]:
+        raise ProtocolError("?", "checksum", "the header arrived damaged")
 
 
 def decode(header: bytes | memoryview, seq: int, *, ram_pages: int = 0) -> tuple[Frame, int]:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from livemig.errors import PeerLost, ProtocolError
 from livemig.link.channel import Channel
-from livemig.migration.frames import Frame, encode
+from livemig.migration.checksum import checksum
+from livemig.migration.frames import ALIVE, Frame, encode
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -160,7 +161,7 @@ async def test_a_cancelled_receive_loses_nothing(kind: str) -> None:
         assert await far.receive() == BYE
 
 
-FRAMES = encode(BYE, 0) + encode(Frame("snapshot", 0, 0, {}, b"abc"), 1) + b"abc"
+FRAMES = encode(BYE, 0) + encode(Frame("snapshot", 0, 0, {}, b"abc"), 1) + b"abc" + checksum(b"abc")
 
 
 @every_kind
@@ -169,8 +170,8 @@ FRAMES = encode(BYE, 0) + encode(Frame("snapshot", 0, 0, {}, b"abc"), 1) + b"abc
     [
         (len(encode(BYE, 0)), "the wait for a frame"),
         (len(encode(BYE, 0)) + 2, "the header of a frame"),
-        (len(encode(BYE, 0)) + 9, "the header of a frame"),
-        (len(FRAMES) - 3, "the payload of 'snapshot'"),
+        (len(encode(BYE, 0)) + 19, "the header of a frame"),
+        (len(FRAMES) - 11, "the payload of 'snapshot'"),
         (len(FRAMES) - 1, "the payload of 'snapshot'"),
     ],
 )
@@ -211,7 +212,7 @@ async def test_sending_to_a_peer_that_is_gone_fails_before_long(kind: str) -> No
 async def test_a_malformed_frame_is_a_protocol_error_now_and_ever_after(kind: str) -> None:
     memory = ram(4)
     async with beside_raw(kind, memory) as (channel, peer):
-        right = encode(pages([[0, 1]]), 0, ram_pages=4) + b"x" * PAGE
+        right = encode(pages([[0, 1]]), 0, ram_pages=4) + b"x" * PAGE + checksum(b"x" * PAGE)
         skips_one = encode(pages([[1, 1]]), 2, ram_pages=4) + b"y" * PAGE
         peer.send(right + skips_one + encode(BYE, 3))
         for _ in range(2):
@@ -219,6 +220,30 @@ async def test_a_malformed_frame_is_a_protocol_error_now_and_ever_after(kind: st
                 await channel.receive()
             assert (error.value.frame, error.value.field) == ("pages", "seq")
     assert memory[:] == b"x" * PAGE + bytes(3 * PAGE)
+
+
+@every_kind
+@on_trio
+async def test_damaged_content_is_refused_by_frame_and_number(kind: str) -> None:
+    for what, payload in ((Frame("snapshot", 0, 0, {}, b"abc"), b"abc"), (pages([[0, 2]]), b"x" * 2 * PAGE)):
+        async with beside_raw(kind, ram(4)) as (channel, peer):
+            damaged = bytearray(payload + checksum(payload))
+            damaged[len(payload) // 2] ^= 0x10
+            peer.send(encode(BYE, 0) + encode(what, 1, ram_pages=4) + damaged)
+            assert await channel.receive() == BYE
+            for _ in range(2):
+                with pytest.raises(ProtocolError, match="frame 1 arrived damaged") as error:
+                    await channel.receive()
+                assert (error.value.frame, error.value.field) == (what.type, "checksum")
+
+
+@every_kind
+@on_trio
+async def test_signs_of_life_between_frames_are_no_frames(kind: str) -> None:
+    async with beside_raw(kind) as (channel, peer):
+        peer.send(ALIVE + encode(BYE, 0) + 3 * ALIVE + encode(pass_end(1), 1) + ALIVE)
+        assert await channel.receive() == BYE
+        assert await channel.receive() == pass_end(1)
 
 
 @every_kind

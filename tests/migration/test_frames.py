@@ -7,16 +7,20 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from livemig.errors import ProtocolError
 from livemig.migration.frames import (
+    ALIVE,
     FRAMES,
     MAX_HEADER,
     MAX_REASON,
+    PREFIX,
     PROTOCOL_VERSION,
     Frame,
+    check_header,
     decode,
     encode,
     header_length,
@@ -27,14 +31,14 @@ INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
 COUNT = st.integers(0, (1 << 63) - 1)
 
 HELLO = {
-    "version": 1,
+    "version": 2,
     "machine": {"cpus": 2, "deep": {"x": [1, None]}},
     "strategy": "none",
     "capabilities": ["a"],
 }
 EXAMPLES: dict[str, dict[str, Any]] = {
     "hello": HELLO,
-    "welcome": {"version": 1},
+    "welcome": {"version": 2},
     "refuse": {"reason": "no"},
     "pages": {"runs": [[3, 2], [7, 1]], "zero": [[5, 2]]},
     "pass_end": {"pass": 1, "pages": 5},
@@ -76,9 +80,10 @@ def test_the_table_has_an_example_of_every_type_here() -> None:
 def test_every_type_is_encoded_as_the_format_says(kind: str) -> None:
     payload = b"xyz" if kind == "snapshot" else b""
     sent = encode(Frame(kind, 10, 20, EXAMPLES[kind], payload), 4, ram_pages=RAM_PAGES)
-    assert int.from_bytes(sent[:4], "big") == len(sent) - 4
+    assert int.from_bytes(sent[:4], "big") == len(sent) - 12
+    assert sent[4:12] == xxhash.xxh3_64_digest(sent[:4] + sent[12:])
     expected = header(kind, payload=3) if kind == "snapshot" else header(kind)
-    assert msgpack.unpackb(sent[4:]) == expected
+    assert msgpack.unpackb(sent[PREFIX:]) == expected
 
 
 @pytest.mark.parametrize("kind", sorted(EXAMPLES))
@@ -93,13 +98,13 @@ def test_every_type_is_decoded_from_the_format(kind: str) -> None:
 @given(INT64, INT64, COUNT, INT64, INT64)
 def test_times_and_sequence_numbers_of_64_bits_survive(one: int, two: int, seq: int, a: int, b: int) -> None:
     frame = Frame("switchover", min(one, two), max(one, two), {"stopped_ns": a, "resume_ns": b})
-    assert decode(encode(frame, seq)[4:], seq) == (frame, 0)
+    assert decode(encode(frame, seq)[PREFIX:], seq) == (frame, 0)
 
 
 @given(st.text(max_size=MAX_REASON))
 def test_any_reason_of_allowed_length_survives(reason: str) -> None:
     frame = Frame("refuse", 0, 0, {"reason": reason})
-    assert decode(encode(frame, 0)[4:], 0)[0] == frame
+    assert decode(encode(frame, 0)[PREFIX:], 0)[0] == frame
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
@@ -201,16 +206,30 @@ def test_a_header_has_up_to_64_kib(prefix: bytes, length: int) -> None:
 @pytest.mark.parametrize("prefix", [b"\0\0\0\0", b"\0\1\0\1", b"GET "])
 def test_no_other_length_is_believed(prefix: bytes) -> None:
     with pytest.raises(ProtocolError):
-        header_length(prefix)
+        header_length(prefix + bytes(8))
+
+
+def test_a_sign_of_life_is_a_length_of_nought_and_its_checksum() -> None:
+    assert bytes(4) + xxhash.xxh3_64_digest(bytes(4)) == ALIVE
+    assert header_length(ALIVE) == 0
+
+
+@given(st.sampled_from(sorted(EXAMPLES)), st.data())
+def test_a_header_with_any_byte_changed_on_the_way_is_refused(kind: str, data: st.DataObject) -> None:
+    sent = bytearray(encode(Frame(kind, 10, 20, EXAMPLES[kind]), 4, ram_pages=RAM_PAGES))
+    check_header(bytes(sent[:PREFIX]), bytes(sent[PREFIX:]))
+    sent[data.draw(st.integers(0, len(sent) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(ProtocolError, match="checksum"):
+        check_header(bytes(sent[:PREFIX]), bytes(sent[PREFIX:]))
 
 
 @pytest.mark.parametrize("extra", [{}, {"flavour": [{"x": 1}]}])
 def test_a_hello_of_another_version_is_understood_so_far_as_to_be_refused(extra: dict[str, Any]) -> None:
     for name in ("machine", "strategy", "capabilities"):
         frame, _ = decode(msgpack.packb(header("hello", version=PROTOCOL_VERSION + 1, **{name: ...}, **extra)), 4)
-        assert frame.fields["version"] == 2
-    again = encode(Frame("hello", 0, 0, {"version": 2, **extra}), 0)
-    assert decode(again[4:], 0)[0].fields == {"version": 2, **extra}
+        assert frame.fields["version"] == 3
+    again = encode(Frame("hello", 0, 0, {"version": 3, **extra}), 0)
+    assert decode(again[PREFIX:], 0)[0].fields == {"version": 3, **extra}
 
 
 UNSENDABLE = [
