@@ -23,7 +23,7 @@ from livemig.guests.linux import Linux
 from livemig.guests.memory import MemoryWorkload
 from livemig.guests.periodic import Periodic
 from livemig.machine.machine import Machine, MachineSpec
-from livemig.timers.decrementer import DecrementerModel
+from livemig.timers.book3s import Book3S
 
 CPUS = 8
 HZ = 16_600_000
@@ -51,7 +51,7 @@ def simpy_rate(interrupts: int) -> float:
 def our_rate(make: Callable[[int], Guest], interrupts: int, logged: bool) -> float:
     """One machine, ``interrupts`` in all (about)."""
     workload = MemoryWorkload(1, CPUS, 0, "uniform", 1, 1, 0, 0)
-    spec = MachineSpec("g3beige", CPUS, 1 << 20, HZ, DecrementerModel())
+    spec = MachineSpec("g3beige", CPUS, 1 << 20, HZ, Book3S())
     machine = Machine("source", spec, [make(index) for index in range(CPUS)], workload)
     with tempfile.TemporaryDirectory() as directory:
         log = EventLog(Path(directory) / "source.jsonl", "source")

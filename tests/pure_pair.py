@@ -41,9 +41,13 @@ class _Half:
     def go(self, t_ns: int) -> None:
         """Live to ``t_ns``, with a barrier at least every second as the log demands."""
         while self.now < t_ns:
-            self.now = min(self.now + SECOND, t_ns)
+            reset_ns = self.machine.reset_due_ns()
+            self.now = min(self.now + SECOND, t_ns, t_ns if reset_ns is None else reset_ns)
             self.machine.run_to(self.now)
             self.log.block(self.machine.drain(self.now))
+            if (asked := self.machine.reset_asked()) is not None:
+                self.emit(self.now, "machine_reset", **asked)
+                self.machine.reset(asked["kind"])
 
     def end(self, reason: str) -> None:
         self.emit(self.now, "run_ended", reason=reason)

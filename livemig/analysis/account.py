@@ -32,7 +32,6 @@ from livemig.analysis.succession import Succession, successions
 from livemig.analysis.tally import Tally
 from livemig.analysis.ticks import tick_ns
 from livemig.analysis.verdict import EVIDENCE_LIMIT, Evidence
-from livemig.events.schema import DESTINATION
 
 Key = tuple[int, str]
 """CPU and timer."""
@@ -130,6 +129,7 @@ class Account(Observer):
             "interrupt_masked": self._masked,
             "interrupt_coalesced": self._coalesced,
             "machine_resumed": self._machine_resumed,
+            "machine_reset": self._machine_reset,
         }
 
     def per_cpu(self) -> list[Tally]:
@@ -145,8 +145,7 @@ class Account(Observer):
     # ── events ──
 
     def _armed(self, event: Event, place: Place) -> None:
-        cause, side = event["cause"], event["side"]
-        if side != self._crossing.owner or (cause != "guest" and (cause == "restore" or side == DESTINATION)):
+        if not self._crossing.is_new_arm(event):
             return
         key = event["cpu"], event["timer"]
         cell = self.cells.get(key)
@@ -214,6 +213,18 @@ class Account(Observer):
                 elif key in self._raised_elsewhere and cell.waiting is None:
                     self._raise(cell, self._resumed)
         self._raised_elsewhere.clear()
+
+    def _machine_reset(self, event: Event, place: Place) -> None:
+        """A guest that boots again has given up what it had armed."""
+        if event["side"] != self._crossing.owner:
+            return
+        now = event["t_ns"] - self._behind
+        for key, cell in self.cells.items():
+            arm = cell.counting
+            if arm is not None and not self._lose_if_overdue(key, cell.tally, arm, now):
+                cell.tally.superseded += 1
+            cell.tally.superseded += cell.waiting is not None
+            cell.counting = cell.waiting = None
 
     def stretch(self, stretch: Stretch) -> None:
         """Timers that are settled before a stretch are so within it: then most of their events can be counted."""

@@ -11,7 +11,6 @@ from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
 from livemig.analysis.stretch import Stretch
-from livemig.events.schema import DESTINATION
 
 
 class Census(Observer):
@@ -26,9 +25,7 @@ class Census(Observer):
         return {"timer_armed": self._armed, "interrupt": self._interrupt}
 
     def _armed(self, event: Event, place: Place) -> None:
-        side, cause = event["side"], event["cause"]
-        start_up = cause == "reset" and side == DESTINATION
-        if side == self._crossing.owner and cause != "restore" and not start_up:
+        if self._crossing.is_new_arm(event):
             self.armed[event["cpu"]] += 1
 
     def _interrupt(self, event: Event, place: Place) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
 from livemig.analysis.verdict import Evidence, Unknown
-from livemig.events.schema import SOURCE
+from livemig.events.schema import DESTINATION, SOURCE
 
 PerCpu = tuple[int | None, ...]
 """One entry a CPU; None where it was not recorded."""
@@ -73,9 +73,21 @@ class Crossing(Observer):
         """A resume on one side while the other still ran."""
         self.pauses: list[tuple[int, int]] = []
         """Every stop and resume, in ns."""
+        self._booted_again: set[str] = set()
 
     def handlers(self) -> Mapping[str, Handler]:
-        return {"machine_stopped": self._stopped, "machine_resumed": self._resumed}
+        return {
+            "machine_stopped": self._stopped,
+            "machine_resumed": self._resumed,
+            "machine_reset": lambda event, place: self._booted_again.add(event["side"]),
+        }
+
+    def is_new_arm(self, event: Event) -> bool:
+        """Whether a ``timer_armed`` is the guest's, and not a restored one, which goes on, or the start-up value of a
+        destination that is still to get a guest."""
+        side, cause = event["side"], event["cause"]
+        start_up = cause == "reset" and side == DESTINATION and side not in self._booted_again
+        return bool(side == self.owner and cause != "restore" and not start_up)
 
     def _stopped(self, event: Event, place: Place) -> None:
         if event["side"] != self.owner:

@@ -117,6 +117,9 @@ class Guest(Section):
     masked_for: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
         default=0, description="length of such a stretch; below `masked_every` unless that is 0"
     )
+    sets_timebase: int = Field(
+        default=0, ge=0, le=2**64 - 1, description="what the guest writes to TB as it boots, in ticks; 0 for nothing"
+    )
     darwin: Darwin = Darwin()
     linux: Linux = Linux()
     periodic: Periodic = Periodic()

@@ -64,6 +64,11 @@ class Machine(Section):
         description="the reading that interrupts: 0 (zero: QEMU) or −1 (minus-one: the architecture book)"
     )
 
+    reset_decrementer: Literal["clock", "expired", "raised", "zero"] = Field(
+        description="at power-on it is 0xffffffff at TB 0 (clock: QEMU up to 8.1), or all ones and never started "
+        "(expired; raised: and its interrupt is up), or 0 and never started (zero: QEMU 10 on mac99)"
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, given: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-StrategyName = Literal["none", "absolute", "tb-offset"]
+StrategyName = Literal["none", "absolute", "absolute-frozen-tb", "tb-offset"]
 STRATEGIES: Final[tuple[str, ...]] = get_args(StrategyName)
 
 MachineModel = Literal["g3beige", "mac99", "pseries"]
@@ -22,6 +22,7 @@ PRESETS: Final[dict[str, dict[str, str | int]]] = {
         "trigger": "edge",
         "small_values": "wait",
         "underflow_at": "zero",
+        "reset_decrementer": "clock",
     },
     "mac99": {
         "timebase_hz": "25MHz",
@@ -29,6 +30,7 @@ PRESETS: Final[dict[str, dict[str, str | int]]] = {
         "trigger": "edge",
         "small_values": "wait",
         "underflow_at": "zero",
+        "reset_decrementer": "clock",
     },
     "pseries": {
         "timebase_hz": "512MHz",
@@ -36,5 +38,6 @@ PRESETS: Final[dict[str, dict[str, str | int]]] = {
         "trigger": "level",
         "small_values": "wait",
         "underflow_at": "zero",
+        "reset_decrementer": "clock",
     },
 }

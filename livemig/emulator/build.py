@@ -23,7 +23,8 @@ from livemig.machine.ram import PAGE
 from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host
 from livemig.migration.side import Settings
-from livemig.timers.decrementer import DecrementerModel
+from livemig.timers.book3s import Book3S
+from livemig.timers.decrementer import DecrementerModel, Reset
 from livemig.timers.ticks import NEVER, NS_PER_S
 
 _CHUNK_PAGES = 256
@@ -41,8 +42,9 @@ def spec(config: Config) -> MachineSpec:
         level=machine.trigger == "level",
         small_values_raise=machine.small_values == "immediate",
         underflow_lag=1 if machine.underflow_at == "minus-one" else 0,
+        reset=Reset(machine.reset_decrementer),
     )
-    return MachineSpec(machine.model, machine.cpus, machine.ram, machine.timebase_hz, model)
+    return MachineSpec(machine.model, machine.cpus, machine.ram, machine.timebase_hz, Book3S(model))
 
 
 def machine(config: Config, side: str) -> Machine:
@@ -60,6 +62,7 @@ def machine(config: Config, side: str) -> Machine:
         clock_ns=host(config, side).clock_origin_ns,
         masking=_masking(config),
         state=RunState.PRELAUNCH if source else RunState.INMIGRATE,
+        guest_tb=config.guest.sets_timebase or None,
     )
 
 

@@ -30,6 +30,7 @@ from livemig.migration.side import Side
 _LOG_EVERY_NS = 1_000_000_000
 _WALL_LOG_EVERY_NS = 50_000_000
 _FLUSH_S = 5
+_RESETS = {"watchdog": "guest-reset", "command": "host-qmp-system-reset"}
 _OWN_GUEST = (RunState.RUNNING, RunState.PAUSED, RunState.FINISH_MIGRATE)
 
 
@@ -88,6 +89,10 @@ class Emulator:
             self._watch(Notice("STOP", {}))
         elif event == "machine_resumed":
             self._watch(Notice("RESUME", {}))
+        elif event == "machine_reset":
+            if fields["reason"] == "watchdog":
+                self._watch(Notice("WATCHDOG", {"action": "reset"}))
+            self._watch(Notice("RESET", {"guest": fields["reason"] == "watchdog", "reason": _RESETS[fields["reason"]]}))
 
     async def perform(self, action: Callable[[int], Any]) -> Any:
         """Do ``action(now)`` at the next barrier; gives its result, raises its error."""
@@ -128,6 +133,11 @@ class Emulator:
         if self.machine.state is RunState.PAUSED:
             self.machine.resume(now)
             self.emit(now, "machine_resumed", **self.machine.facts(now), ram_digest=None)
+
+    def reset(self, now: int, asked: dict[str, Any]) -> None:
+        """The guest boots again; ``asked``: what ``machine_reset`` says."""
+        self.emit(now, "machine_reset", **asked)
+        self.machine.reset(asked["kind"])
 
     # -- the run ----------------------------------------------------------------------------------------------------
 
@@ -184,6 +194,8 @@ class Emulator:
         if not self.clock.virtual:
             await self._barrier.run_to(now)
         self.machine.catch_up(now)
+        if (asked := self.machine.reset_asked()) is not None:
+            self.reset(now, asked)
         self._act(now)
         if now - self._logged_ns >= self._log_every_ns:
             self._log_cpus(now)
@@ -219,6 +231,8 @@ class Emulator:
             instants.append(self._inbox[0][0])
         if self.machine.state in _OWN_GUEST:
             instants += [self.duration_ns, self._logged_ns + self._log_every_ns]
+        if (reset := self.machine.reset_due_ns()) is not None:
+            instants.append(reset)
         return min(instants, default=None)
 
     def _act(self, now: int) -> None:

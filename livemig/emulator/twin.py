@@ -28,10 +28,14 @@ def run_twin(config: Config, path: Path) -> None:
         end = config.run.duration
         now = 0
         while now < end:
-            now = min(now + _STEP_NS, end)
+            reset_ns = machine.reset_due_ns()
+            now = min(now + _STEP_NS, end, end if reset_ns is None else reset_ns)
             for cpu in machine.cpus:  # not its memory, which no timer depends on
                 machine.run_cpu(cpu, now)
             log.block(machine.drain(now))
+            if (asked := machine.reset_asked()) is not None:
+                log.event(now, "machine_reset", **asked)
+                machine.reset(str(asked["kind"]))
         machine.stop(end, RunState.SHUTDOWN)
         log.event(end, "run_ended", reason="duration")
     finally:

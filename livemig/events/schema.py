@@ -15,9 +15,9 @@ SOURCE: Final = "source"
 DESTINATION: Final = "destination"
 
 EVENTS: Final[dict[str, tuple[str, ...]]] = {
-    # A write to a timer. `cause`: "reset" (its start-up value), "guest", "restore" (a snapshot was loaded: the
-    # arm that crosses goes on, it is not a new one). `deadline_ns`: when it falls due, null if it is not counting
-    # towards an interrupt (QEMU does not start the timer of a level CPU that is written negative).
+    # A write to a timer. `cause`: "reset" (its start-up value), "guest", "reload" (by itself), "restore" (a snapshot
+    # was loaded: the arm that crosses goes on, it is not a new one). `deadline_ns`: when it falls due, null if it is
+    # not counting towards an interrupt (QEMU does not start the timer of a level CPU that is written negative).
     "timer_armed": ("cpu", "timer", "value", "tb", "deadline_ns", "cause"),
     # The guest's handler starts. `decr`: as the handler reads it at its first instruction.
     "interrupt": ("cpu", "timer", "vector", "tb", "deadline_ns", "late_ns", "decr"),
@@ -29,6 +29,8 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     # of the timers raised and not delivered. `ram_digest`: 128-bit XXH3 in hex, null where it was not taken.
     "machine_stopped": ("state", "tb", "cpu_tb", "clock_ns", "decr", "pending", "ram_digest"),
     "machine_resumed": ("state", "tb", "cpu_tb", "clock_ns", "decr", "pending", "ram_digest"),
+    # The guest boots again: `reason` "watchdog" or "command"; `kind` core, chip or system; `cpu`: whose watchdog.
+    "machine_reset": ("reason", "kind", "cpu"),
     # QEMU's words: setup active device completed failed cancelled …
     "migration_state": ("status", "reason"),
     # One pass over dirty memory, written when it ends. `rate`: measured bytes a second; `remaining`: bytes dirty now.

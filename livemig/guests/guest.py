@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any
+
+Read = Callable[[str], int]
+"""What a register of the CPU's timers reads, by its name."""
+
+Write = tuple[str, int]
+"""Register and value."""
 
 
 class Guest(ABC):
-    """Decides what is written into DECR, and when, in ticks of the timebase.
+    """Decides what is written into the timers, and when, in ticks of the timebase.
 
-    A *step* is an instant at which the guest reads TB and DECR and writes DECR. At most one is outstanding.
+    A *step* is an instant at which the guest reads TB and its timers and writes them: a handler's, or what it does at
+    boot and of its own accord, which belongs to the main timer. At most one for each timer is outstanding.
     The guest's own state is small integers, so that it crosses in the snapshot (``save``, ``load``).
+
+    A guest that uses the main timer alone has :meth:`step`; one that uses more has :meth:`act` instead.
     """
+
+    main = "decr"
+    """The main timer's name."""
 
     entry: tuple[int, int] | None = None
     """What a handler writes before its step, if anything: ticks after delivery, value."""
@@ -21,12 +34,18 @@ class Guest(ABC):
         """Ticks from power-on to the first step."""
 
     @abstractmethod
-    def interrupted(self) -> tuple[int, int]:
-        """An interrupt is delivered: ticks until the handler's step, and until it lets interrupts in."""
+    def interrupted(self, timer: int) -> tuple[int, int]:
+        """An interrupt of ``timer`` is delivered: ticks until the handler's step, and until it lets interrupts in."""
 
-    @abstractmethod
     def step(self, tb: int, decr: int) -> tuple[int, int]:
-        """Reads ``tb`` and ``decr`` (signed); gives the value to write, and the ticks to its next step or NEVER."""
+        """Reads ``tb`` and the main timer (signed); gives the value to write, and the ticks to its next step or
+        NEVER."""
+        raise NotImplementedError
+
+    def act(self, timer: int, tb: int, read: Read) -> tuple[Sequence[Write], int]:
+        """The step that belongs to ``timer``: what to write, in order, and the ticks to its next step or NEVER."""
+        value, following = self.step(tb, read(self.main))
+        return ((self.main, value),), following
 
     @abstractmethod
     def save(self) -> dict[str, Any]:
@@ -54,5 +73,5 @@ class TickGuest(Guest):
     def boot(self) -> int:
         return self._boot_ticks
 
-    def interrupted(self) -> tuple[int, int]:
+    def interrupted(self, timer: int) -> tuple[int, int]:
         return self.arm_ticks, self.handler_ticks

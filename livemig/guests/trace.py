@@ -52,7 +52,7 @@ class TraceGuest(Guest):
     def boot(self) -> int:
         return self._boot_ticks
 
-    def interrupted(self) -> tuple[int, int]:
+    def interrupted(self, timer: int) -> tuple[int, int]:
         if self._next == len(self._arms):
             return NEVER, self._usual_delay
         arm = self._arms[self._next]

@@ -1,30 +1,32 @@
-"""One CPU: its decrementer, its interrupt line and MSR[EE], and the guest that runs on it.
+"""One CPU: its timers with their interrupt lines, MSR[EE], and the guest that runs on it.
 
 Everything a CPU does happens at tick edges of its timebase, so its timeline is counted in ticks. At one tick the
-order is: the guest's step, EE on, the guest's own masking, the timer's underflow; then delivery. That order is part
-of the model: what the CPU does comes before what its timer does.
+order is: the guest's steps, EE on, the guest's own masking, the timers that fall due; then delivery. That order is
+part of the model: what the CPU does comes before what its timers do. Among timers it is their order in the facility,
+for delivery that of :attr:`TimerFacility.priority`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from livemig.guests.guest import Guest, TickGuest
 from livemig.machine import train
-from livemig.machine.record import COALESCED, INTERRUPT, MASKED, Record
-from livemig.timers.decrementer import Decrementer, DecrementerModel, Line, at_reset, store, underflows
+from livemig.machine.record import COALESCED, GUEST, INTERRUPT, MASKED, RELOAD, RESET, Record
+from livemig.timers.book3s import Book3S
+from livemig.timers.decrementer import Decrementer, Line
+from livemig.timers.facility import Change, TimerFacility, Timers
 from livemig.timers.ticks import MASK64, NEVER
 from livemig.timers.timebase import Timebase
 
-GUEST, RESET = range(2)
-
 
 @dataclass(frozen=True, slots=True)
-class DecrementerState:
-    """A CPU's decrementer with its interrupt: ``pending`` and ``line`` are the ticks at which it fell due."""
+class TimerState:
+    """A timer with its interrupt: ``pending`` and ``line`` are the ticks at which it fell due."""
 
-    decrementer: Decrementer
+    count: Decrementer
     pending: int | None = None
     line: int | None = None
 
@@ -37,167 +39,250 @@ class Masking:
     length: int = 0
 
 
+class Slot:
+    """One timer of a running CPU.
+
+    ``count``: as in :class:`Timers`. ``due``: the tick at which it falls due. ``pending``: the tick at which the
+    raised, undelivered interrupt fell due; ``line``: the same for a level line, which stays up after delivery.
+    ``step_at``: the guest's step that belongs to it; ``entering``: ticks from the handler's entry write, which is
+    what ``step_at`` is then, to its step; 0 if it is done.
+    """
+
+    __slots__ = ("count", "due", "entering", "index", "line", "pending", "step_at")
+
+    def __init__(self, index: int, count: Decrementer) -> None:
+        self.index, self.count = index, count
+        self.due = self.step_at = NEVER
+        self.pending: int | None = None
+        self.line: int | None = None
+        self.entering = 0
+
+    @property
+    def raised(self) -> int | None:
+        """The tick at which what waits for delivery fell due."""
+        return self.pending if self.pending is not None else self.line
+
+
 class Cpu:
     """``now``: the first tick that has not been lived through. ``record``: what it did, or None to keep nothing."""
 
     def __init__(
-        self, index: int, model: DecrementerModel, timebase: Timebase, guest: Guest, masking: Masking | None = None
+        self, index: int, facility: TimerFacility, timebase: Timebase, guest: Guest, masking: Masking | None = None
     ) -> None:
-        self.index, self.model, self.timebase, self.guest = index, model, timebase, guest
+        self.index, self.facility, self.timebase, self.guest = index, facility, timebase, guest
         self.masking = masking or Masking()
         self.record: Record | None = Record()
         self.delivered = 0
         self.worst_late = 0
         self.now = 0
-        self.decrementer = at_reset(model)
-        self.due = NEVER
-        self.pending: int | None = None
-        """The tick at which the raised, undelivered interrupt fell due."""
-        self.line: int | None = None
-        """The same for the level line: it stays up after delivery, until DECR is written non-negative."""
-        self.step_at = NEVER
-        self.entering = 0
-        """Ticks from the handler's entry write, which is what ``step_at`` is then, to its step; 0 if it is done."""
+        fresh = facility.at_reset()
+        self.spr = fresh.spr
+        self.slots = [Slot(i, count) for i, count in enumerate(fresh.counts)]
+        self.main = self.slots[0]
+        self._alone = len(self.slots) == 1
+        self._trains = self._alone and isinstance(facility, Book3S) and isinstance(guest, TickGuest)
         self.unmask_at = 0
         """The tick at which MSR[EE] goes on; it is on from there."""
+        self.own_unmask_at = 0
+        """The same for the interrupts that EE does not mask."""
         self.mask_at = NEVER
+        self.reset: str | None = None
+        """A watchdog asks for a reset of the machine, of this kind."""
 
     # -- life ---------------------------------------------------------------------------------------------------
 
     def power_on(self, now: int) -> None:
-        """Reset at tick ``now``: the start-up decrementer is programmed."""
-        self.now = self.unmask_at = now
-        self._set(at_reset(self.model), now, self.decrementer.expiry, RESET)
+        """At tick ``now``: the start-up values are programmed, nothing runs."""
+        self._start(now, self.facility.at_reset())
+
+    def restart(self, now: int, kind: str) -> None:
+        """A reset of the machine at tick ``now``, of ``kind``: as power-on, but for what the facility keeps."""
+        self._start(now, self.facility.reset(self._timers(), kind))
+
+    def _start(self, now: int, fresh: Timers) -> None:
+        self.now = self.unmask_at = self.own_unmask_at = now
+        self.mask_at, self.reset, self.spr = NEVER, None, fresh.spr
+        for slot, count in zip(self.slots, fresh.counts, strict=True):
+            slot.step_at, slot.entering, slot.pending, slot.line = NEVER, 0, None, None
+            self._count(slot, count)
+            timer = self.facility.timers[slot.index]
+            if self.record is not None and (slot is self.main or count.armed):
+                value = count.expiry & (1 << timer.bits) - 1
+                self.record.arm(now, value, slot.due if count.armed else -1, RESET, slot.index)
+        for index in self.facility.raised_at_reset():
+            self._raise(self.slots[index], now, now)
 
     def boot(self) -> None:
         """The guest starts to run."""
-        self.step_at = min(self.now + self.guest.boot(), NEVER)
+        self.main.step_at = min(self.now + self.guest.boot(), NEVER)
         self.mask_at = min(self.now + self.masking.every, NEVER)
 
     def run(self, until: int) -> None:
         """Live through every tick before ``until``."""
         while self.now < until:
-            if self._steady():
+            if self._trains and self._steady():
                 train.run(self, until)
-            tick = max(self.now, min(self.step_at, self.mask_at, self.due, self._unmasking()))
+            tick = max(self.now, self._next())
             if tick >= until:
                 self.now = until
                 return
             self.now = tick
-            if self.step_at <= tick:
-                self._step(tick)
-            if self.mask_at <= tick:
-                self.mask_at = tick + self.masking.every
-                self.unmask_at = max(self.unmask_at, tick + self.masking.length)
-            if self.due <= tick:
-                self._underflow(tick)
-            if self.unmask_at <= tick and (self.pending is not None or self.line is not None):
-                self.deliver(tick)
+            self._live(tick)
+
+    def _live(self, tick: int) -> None:
+        for slot in self.slots:
+            if slot.step_at <= tick:
+                self._step(slot, tick)
+        if self.mask_at <= tick:
+            self.mask_at = tick + self.masking.every
+            self.unmask_at = max(self.unmask_at, tick + self.masking.length)
+        for slot in self.slots:
+            if slot.due <= tick:
+                self._apply(tick, self.facility.expire(self._timers(), slot.index, tick, self._tb(tick)))
+        for index in self.facility.priority:
+            if self.slots[index].raised is not None and self._unmasks(index) <= tick:
+                self.deliver(self.slots[index], tick)
+
+    def _next(self) -> int:
+        """The next tick at which anything happens."""
+        tick = self.mask_at
+        for slot in self.slots:
+            tick = min(tick, slot.step_at, slot.due)
+            if slot.raised is not None:
+                tick = min(tick, self._unmasks(slot.index))
+        return tick
 
     def _steady(self) -> bool:
         """Nothing to come but the decrementer's next underflow, and a guest whose handler writes once."""
+        main = self.main
         return (
-            self.due != NEVER
-            and self.due >= self.now
-            and self.step_at == self.mask_at == NEVER
-            and self.pending is None
-            and self.line is None
-            and self.unmask_at <= self.due
-            and isinstance(self.guest, TickGuest)
+            main.due != NEVER
+            and main.due >= self.now
+            and main.step_at == self.mask_at == NEVER
+            and main.pending is None
+            and main.line is None
+            and self.unmask_at <= main.due
         )
 
-    def _unmasking(self) -> int:
-        return self.unmask_at if self.pending is not None or self.line is not None else NEVER
+    def _unmasks(self, index: int) -> int:
+        return self.unmask_at if self.facility.timers[index].ee else self.own_unmask_at
 
-    def _step(self, tick: int) -> None:
-        if self.entering:
+    def _tb(self, tick: int) -> int:
+        return self.timebase.value + tick & MASK64
+
+    def earliest_reset(self) -> int:
+        """The tick before which no watchdog of this CPU resets the machine; NEVER if none can."""
+        return self.facility.earliest_reset(self._timers())
+
+    def _timers(self) -> Timers:
+        return Timers(tuple(slot.count for slot in self.slots), self.spr)
+
+    def read(self, register: str, tick: int) -> int:
+        """``mfspr`` of one of the timers' registers at ``tick``."""
+        return self.facility.read(self._timers(), register, tick, self._tb(tick))
+
+    def _step(self, slot: Slot, tick: int) -> None:
+        if slot.entering:
             assert self.guest.entry is not None
-            self.step_at, self.entering = tick + self.entering, 0
-            self.write(tick, self.guest.entry[1])
+            slot.step_at, slot.entering = tick + slot.entering, 0
+            self.write(tick, self.guest.main, self.guest.entry[1])
             return
-        value, following = self.guest.step(self.timebase.value + tick & MASK64, self.decrementer.read(self.model, tick))
-        self.step_at = min(tick + following, NEVER)
-        self.write(tick, value)
+        writes, following = self.guest.act(slot.index, self._tb(tick), lambda register: self.read(register, tick))
+        slot.step_at = min(tick + following, NEVER)
+        for register, value in writes:
+            self.write(tick, register, value)
 
-    def write(self, tick: int, value: int, cause: int = GUEST) -> None:
-        """``mtdec`` at ``tick``."""
-        new, line = store(self.model, self.decrementer, tick, value)
-        self._set(new, tick, value, cause)
-        if line is Line.LOWER:
-            self.pending = self.line = None
-        elif line is Line.RAISE:
-            self._raise(tick, tick)
+    def write(self, tick: int, register: str, value: int) -> None:
+        """``mtspr`` at ``tick``."""
+        self._apply(tick, self.facility.write(self._timers(), register, value, tick, self._tb(tick)))
 
-    def _set(self, new: Decrementer, tick: int, value: int, cause: int) -> None:
-        self.decrementer = new
-        self.due = new.due(self.model) if new.armed else NEVER
-        if self.record is not None:
-            # a write that raises at once is due at once; only a timer that was never started is due never
-            at_once = not new.armed and cause != RESET
-            due = tick if at_once else self.due if new.armed else -1
-            self.record.arm(tick, value & self.model.mask, due, cause)
+    def _apply(self, tick: int, change: Change) -> None:
+        self.spr = change.state.spr
+        for slot, count in zip(self.slots, change.state.counts, strict=True):
+            if slot.count is not count:
+                self._count(slot, count)
+        self.reset = self.reset or change.reset
+        for effect in change.effects:
+            slot = self.slots[effect.timer]
+            if effect.wrote is not None and self.record is not None:
+                # a write that raises at once is due at once
+                at_once = tick if effect.line is Line.RAISE else -1
+                due = slot.due if slot.count.armed else at_once
+                self.record.arm(tick, effect.wrote, due, RELOAD if effect.reloaded else GUEST, slot.index)
+            if effect.line is Line.LOWER:
+                slot.pending = slot.line = None
+            elif effect.line is Line.RAISE:
+                self._raise(slot, tick, effect.due)
 
-    def _underflow(self, tick: int) -> None:
-        due, self.due = self.due, NEVER
-        self.decrementer = underflows(self.model, self.decrementer)
-        self._raise(tick, due)
+    def _count(self, slot: Slot, count: Decrementer) -> None:
+        slot.count = count
+        slot.due = self.facility.due(slot.index, count)
 
-    def _raise(self, tick: int, due: int) -> None:
-        coalesced = self.pending is not None
+    def _raise(self, slot: Slot, tick: int, due: int) -> None:
+        coalesced = slot.pending is not None
         if not coalesced:
-            self.pending = due
-        if self.model.level:
-            self.line = due
+            slot.pending = due
+        if self.facility.timers[slot.index].level:
+            slot.line = due
         if self.record is not None:
             if coalesced:
-                self.record.raise_(COALESCED, tick, due)
-            elif self.unmask_at > tick:
-                self.record.raise_(MASKED, tick, due)
+                self.record.raise_(COALESCED, tick, due, slot.index)
+            elif self._unmasks(slot.index) > tick:
+                self.record.raise_(MASKED, tick, due, slot.index)
 
-    def deliver(self, tick: int) -> None:
-        """The handler starts: EE goes off. An edge line falls with it, a level line stays with DECR's sign."""
-        due = self.pending if self.pending is not None else self.line
+    def deliver(self, slot: Slot, tick: int) -> None:
+        """The handler starts: EE goes off. An edge line falls with it, a level line stays with its cause."""
+        due = slot.raised
         assert due is not None
-        self.pending = None
+        slot.pending = None
         self.delivered += 1
         self.worst_late = max(self.worst_late, tick - due)
         if self.record is not None:
-            self.record.raise_(INTERRUPT, tick, due)
-        to_step, to_unmask = self.guest.interrupted()
+            self.record.raise_(INTERRUPT, tick, due, slot.index)
+        to_step, to_unmask = self.guest.interrupted(slot.index)
         entry = self.guest.entry
-        if entry is not None and entry[0] < to_step:
-            self.step_at, self.entering = tick + entry[0], to_step - entry[0]
+        if entry is not None and slot is self.main and entry[0] < to_step:
+            slot.step_at, slot.entering = tick + entry[0], to_step - entry[0]
         else:
-            self.step_at, self.entering = min(tick + to_step, NEVER), 0
+            slot.step_at, slot.entering = min(tick + to_step, NEVER), 0
         # one tick at least, or a handler that takes no time and writes nothing would be entered for ever
-        self.unmask_at = tick + max(to_unmask, 1)
+        unmask_at = tick + max(to_unmask, 1)
+        self.unmask_at = max(self.unmask_at, unmask_at)
+        if not self.facility.timers[slot.index].ee:
+            self.own_unmask_at = unmask_at
 
     # -- crossing -----------------------------------------------------------------------------------------------
 
-    def time_state(self) -> DecrementerState:
+    def time_state(self) -> tuple[TimerState, ...]:
         """What a strategy may save of this CPU."""
-        return DecrementerState(self.decrementer, self.pending, self.line)
+        return tuple(TimerState(slot.count, slot.pending, slot.line) for slot in self.slots)
 
-    def load_time(self, timebase: Timebase, state: DecrementerState, now: int) -> None:
+    def load_time(self, timebase: Timebase, states: Sequence[TimerState], now: int) -> None:
         """Take over what a strategy restored; ``now``: the first tick to be lived through on ``timebase``."""
         self.timebase, self.now = timebase, now
-        self.decrementer, self.pending, self.line = state.decrementer, state.pending, state.line
-        self.due = self.decrementer.due(self.model) if self.decrementer.armed else NEVER
+        for slot, state in zip(self.slots, states, strict=True):
+            slot.pending, slot.line = state.pending, state.line
+            self._count(slot, state.count)
 
     def registers(self) -> dict[str, Any]:
         """What the guest was about to do, in ticks from now: progress of execution, not of time."""
+        now = self.now
         return {
-            "entering": self.entering,
-            "step_in": -1 if self.step_at >= NEVER else self.step_at - self.now,
-            "unmask_in": max(self.unmask_at - self.now, 0),
-            "mask_in": -1 if self.mask_at >= NEVER else self.mask_at - self.now,
+            "entering": [slot.entering for slot in self.slots],
+            "step_in": [-1 if slot.step_at >= NEVER else slot.step_at - now for slot in self.slots],
+            "unmask_in": [max(self.unmask_at - now, 0), max(self.own_unmask_at - now, 0)],
+            "mask_in": -1 if self.mask_at >= NEVER else self.mask_at - now,
+            "spr": list(self.spr),
             "guest": self.guest.save(),
         }
 
     def load_registers(self, saved: dict[str, Any]) -> None:
         """Go on, at ``now``, from what :meth:`registers` gave."""
-        self.step_at = NEVER if saved["step_in"] < 0 else self.now + saved["step_in"]
-        self.entering = saved["entering"]
-        self.unmask_at = self.now + saved["unmask_in"]
-        self.mask_at = NEVER if saved["mask_in"] < 0 else self.now + saved["mask_in"]
+        now = self.now
+        for slot, step_in, entering in zip(self.slots, saved["step_in"], saved["entering"], strict=True):
+            slot.step_at = NEVER if step_in < 0 else now + step_in
+            slot.entering = entering
+        self.unmask_at, self.own_unmask_at = (now + ticks for ticks in saved["unmask_in"])
+        self.mask_at = NEVER if saved["mask_in"] < 0 else now + saved["mask_in"]
+        self.spr = tuple(saved["spr"])
         self.guest.load(saved["guest"])

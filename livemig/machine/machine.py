@@ -13,10 +13,11 @@ from livemig.guests.guest import Guest
 from livemig.guests.memory import MemoryWorkload
 from livemig.machine.cpu import Cpu, Masking
 from livemig.machine.ram import Ram
-from livemig.machine.record import TIMER, Record, Scribe
+from livemig.machine.record import Record, Scribe
 from livemig.machine.runstate import RunState, follow
 from livemig.machine.time_state import TimeState
-from livemig.timers.decrementer import DecrementerModel
+from livemig.timers.facility import TimerFacility
+from livemig.timers.ticks import NEVER
 from livemig.timers.timebase import Timebase
 
 
@@ -28,7 +29,7 @@ class MachineSpec:
     cpus: int
     ram_bytes: int
     timebase_hz: int
-    decrementer: DecrementerModel
+    facility: TimerFacility
 
     def as_fields(self) -> dict[str, int | str | bool]:
         """For the wire and the manifest, in plain types."""
@@ -37,10 +38,7 @@ class MachineSpec:
             "cpus": self.cpus,
             "ram_bytes": self.ram_bytes,
             "timebase_hz": self.timebase_hz,
-            "decrementer_bits": self.decrementer.bits,
-            "trigger": "level" if self.decrementer.level else "edge",
-            "small_values": "immediate" if self.decrementer.small_values_raise else "wait",
-            "underflow_at": "minus-one" if self.decrementer.underflow_lag else "zero",
+            **self.facility.as_fields(),
         }
 
 
@@ -48,7 +46,8 @@ class Machine:
     """A machine at reset, its virtual clock at ``clock_ns`` and standing still.
 
     Args:
-        side: for its log lines. guests: one a CPU. workload: what they do to RAM. ram: given, or made.
+        side: for its log lines. guests: one a CPU. workload: what they do to RAM. guest_tb: what they write into TB
+        as they boot; None: nothing.
     """
 
     def __init__(
@@ -60,10 +59,11 @@ class Machine:
         clock_ns: int = 0,
         masking: Masking | None = None,
         state: RunState = RunState.PRELAUNCH,
+        guest_tb: int | None = None,
     ) -> None:
         self.side, self.spec, self.state, self.workload = side, spec, state, workload
         timebase = Timebase(0, 0, spec.timebase_hz)
-        self.cpus = [Cpu(i, spec.decrementer, timebase, guest, masking) for i, guest in enumerate(guests)]
+        self.cpus = [Cpu(i, spec.facility, timebase, guest, masking) for i, guest in enumerate(guests)]
         self.ram = Ram(spec.ram_bytes)
         self.writes = 0
         """Page writes done so far."""
@@ -71,6 +71,8 @@ class Machine:
         self._born_ns = clock_ns
         self._world_ns = -clock_ns
         self._block_ns = 0
+        self._guest_tb = guest_tb
+        self._unbooted = [guest.save() for guest in guests]
         for cpu in self.cpus:
             cpu.power_on(timebase.ticks(clock_ns - 1) + 1)
 
@@ -89,8 +91,29 @@ class Machine:
         """Fill RAM and let the guests start, as a fresh machine does."""
         self.workload.fill(self.ram.words)
         for cpu in self.cpus:
+            if self._guest_tb is not None:
+                cpu.timebase = cpu.timebase.written(self._clock_ns, self._guest_tb)
             cpu.boot()
         self.resume(t_ns)
+
+    def reset_due_ns(self) -> int | None:
+        """A barrier must fall here, so that a watchdog's reset comes at its tick; None if no watchdog runs."""
+        dues = [cpu.timebase.instant(tick) for cpu in self.cpus if (tick := cpu.earliest_reset()) < NEVER]
+        return min(dues) + 1 + self._world_ns if dues and self.running else None
+
+    def reset_asked(self) -> dict[str, object] | None:
+        """What ``machine_reset`` says of a watchdog that asks for a reset; None if none does."""
+        for cpu in self.cpus:
+            if cpu.reset is not None:
+                return {"reason": "watchdog", "kind": cpu.reset, "cpu": cpu.index}
+        return None
+
+    def reset(self, kind: str) -> None:
+        """The guests boot again, at once; TB counts on (QEMU ``cpu_ppc_tb_reset`` leaves its offset alone)."""
+        for cpu, unbooted in zip(self.cpus, self._unbooted, strict=True):
+            cpu.guest.load(unbooted)
+            cpu.restart(cpu.now, kind)
+            cpu.boot()
 
     def resume(self, t_ns: int) -> None:
         """Guest time goes on from where it stood."""
@@ -137,11 +160,12 @@ class Machine:
         tables: list[Lines] = []
         for cpu in self.cpus:
             if cpu.record is not None and cpu.record.seq:
-                scribe = Scribe(
-                    self.side, cpu.index, len(self.cpus), self._world_ns, self.spec.decrementer.underflow_lag,
-                    self.spec.decrementer.bits, self._block_ns,
-                )  # fmt: skip
-                tables += scribe.tables(cpu.record, cpu.timebase)
+                for index, timer in enumerate(self.spec.facility.timers):
+                    lag = self.spec.facility.lag(index)
+                    scribe = Scribe(
+                        self.side, cpu.index, len(self.cpus), self._world_ns, index, timer, lag, self._block_ns
+                    )
+                    tables += scribe.tables(cpu.record, cpu.timebase)
                 cpu.record = Record()
         self._block_ns = t_ns
         return tables
@@ -153,15 +177,15 @@ class Machine:
         return TimeState(
             self.clock_ns(t_ns),
             tuple(cpu.timebase for cpu in self.cpus),
-            tuple(cpu.time_state() for cpu in self.cpus),
-            self.spec.decrementer,
+            tuple(timer for cpu in self.cpus for timer in cpu.time_state()),
+            self.spec.facility,
         )
 
     def load_time(self, state: TimeState) -> None:
         """Set a stopped machine's time."""
         self._clock_ns = state.clock_ns
-        for cpu, timebase, decrementer in zip(self.cpus, state.timebases, state.decrementers, strict=True):
-            cpu.load_time(timebase, decrementer, timebase.ticks(state.clock_ns - 1) + 1)
+        for cpu, timebase in zip(self.cpus, state.timebases, strict=True):
+            cpu.load_time(timebase, state.of_cpu(cpu.index), timebase.ticks(state.clock_ns - 1) + 1)
 
     def advance(self, t_ns: int, ns: int) -> None:
         """Let the guest's timebase go on by ``ns`` while the machine is stopped; its CPUs have done nothing since."""
@@ -188,16 +212,19 @@ class Machine:
         return [
             {
                 "cpu": cpu.index,
-                "timer": TIMER,
-                "value": time.decr(cpu.index) & cpu.model.mask,
+                "timer": timer.name,
+                "value": time.reading(cpu.index * time.per_cpu + slot.index) & (1 << timer.bits) - 1,
                 "tb": time.tb(cpu.index),
-                "deadline_ns": cpu.timebase.instant(cpu.due) + stands if cpu.decrementer.armed else None,
+                "deadline_ns": None if slot.due >= NEVER else cpu.timebase.instant(slot.due) + stands,
             }
             for cpu in self.cpus
+            for slot, timer in zip(cpu.slots, self.spec.facility.timers, strict=True)
+            if slot.index == 0 or slot.due < NEVER
         ]
 
     def facts(self, t_ns: int) -> dict[str, object]:
         """What ``machine_stopped`` and ``machine_resumed`` say, but for the RAM digest."""
+        names = self.spec.facility.timers
         time = self.time_state(t_ns)
         return {
             "state": str(self.state),
@@ -205,5 +232,7 @@ class Machine:
             "cpu_tb": [time.tb(i) for i in time.cpus],
             "clock_ns": time.clock_ns,
             "decr": [time.decr(i) for i in time.cpus],
-            "pending": [[TIMER] if cpu.pending is not None else [] for cpu in self.cpus],
+            "pending": [
+                [names[slot.index].name for slot in cpu.slots if slot.pending is not None] for cpu in self.cpus
+            ],
         }

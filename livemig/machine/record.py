@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livemig.events.lines import Lines
+from livemig.timers.facility import Timer
 from livemig.timers.ticks import NS_PER_S
 from livemig.timers.timebase import Timebase
 
 Column = NDArray[np.int64]
 
-VECTOR = 0x900
-TIMER = "decr"
-CAUSES = ("guest", "reset")
+CAUSES = ("guest", "reset", "reload")
+GUEST, RESET, RELOAD = range(len(CAUSES))
 
 INTERRUPT, MASKED, COALESCED = "interrupt", "interrupt_masked", "interrupt_coalesced"
 
@@ -25,21 +25,21 @@ INTERRUPT, MASKED, COALESCED = "interrupt", "interrupt_masked", "interrupt_coale
 class Record:
     """Rows in the order in which they happened: ``seq`` numbers them over all kinds."""
 
-    arms: list[tuple[int, int, int, int, int]] = field(default_factory=list)
-    """(seq, tick, value, due tick or -1 where no timer runs, index into CAUSES)"""
-    raised: dict[str, list[tuple[int, int, int]]] = field(
+    arms: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
+    """(seq, tick, value, due tick or -1 where it does not run, index into CAUSES, timer)"""
+    raised: dict[str, list[tuple[int, int, int, int]]] = field(
         default_factory=lambda: {INTERRUPT: [], MASKED: [], COALESCED: []}
     )
-    """event → (seq, tick, due tick)"""
+    """event → (seq, tick, due tick, timer)"""
     trains: list[Train] = field(default_factory=list)
     seq: int = 0
 
-    def arm(self, tick: int, value: int, due: int, cause: int = 0) -> None:
-        self.arms.append((self.seq, tick, value, due, cause))
+    def arm(self, tick: int, value: int, due: int, cause: int, timer: int) -> None:
+        self.arms.append((self.seq, tick, value, due, cause, timer))
         self.seq += 1
 
-    def raise_(self, event: str, tick: int, due: int) -> None:
-        self.raised[event].append((self.seq, tick, due))
+    def raise_(self, event: str, tick: int, due: int, timer: int) -> None:
+        self.raised[event].append((self.seq, tick, due, timer))
         self.seq += 1
 
     def train(self, train: Train) -> None:
@@ -78,37 +78,39 @@ def instants(timebase: Timebase, ticks: Column) -> Column:
 
 @dataclass(frozen=True, slots=True)
 class Scribe:
-    """Turns the records of one CPU into tables of lines.
+    """Turns the records of one timer of one CPU into tables of lines.
 
     Args:
-        side, cpu: for the lines. world_ns: what to add to the virtual clock to get ``t_ns``. underflow_lag, bits:
-        of the decrementer. base_ns: the block's first ``t_ns``; rows are ordered by (time, cpu, seq) from there.
+        side, cpu: for the lines. world_ns: what to add to the virtual clock to get ``t_ns``. index, timer: which one,
+        and what it is called; underflow_lag: as in :class:`DecrementerModel`. base_ns: the block's first ``t_ns``;
+        rows are ordered by (time, cpu, seq) from there.
     """
 
     side: str
     cpu: int
     cpus: int
     world_ns: int
+    index: int
+    timer: Timer
     underflow_lag: int
-    bits: int
     base_ns: int
 
     def tables(self, record: Record, timebase: Timebase) -> list[Lines]:
-        """All rows of ``record``."""
+        """All rows of ``record`` that are this timer's; trains are the main timer's."""
         tables: list[Lines] = []
-        for train in record.trains:
+        for train in record.trains if self.index == 0 else ():
             tables += self._train(train, timebase)
-        for event, rows in record.raised.items():
-            if rows:
-                seq, ticks, due = np.array(rows, np.int64).T
+        for event, raised in record.raised.items():
+            if mine := [row for row in raised if row[3] == self.index]:
+                seq, ticks, due, _ = np.array(mine, np.int64).T
                 tables.append(self._raised(event, seq, ticks, due, timebase))
-        if record.arms:
-            arms = np.array(record.arms, np.int64)
+        if armed := [row for row in record.arms if row[5] == self.index]:
+            arms = np.array(armed, np.int64)
             for running in (True, False):
                 for cause in range(len(CAUSES)):
                     rows = arms[((arms[:, 3] >= 0) == running) & (arms[:, 4] == cause)]
                     if len(rows):
-                        seq, ticks, values, due, _ = rows.T
+                        seq, ticks, values, due, _, _ = rows.T
                         tables.append(self._armed(seq, ticks, values, due if running else None, cause, timebase))
         return tables
 
@@ -120,7 +122,7 @@ class Scribe:
         due_ns = instants(timebase, np.append(delivered, last_due)) + self.world_ns
         tables = [
             self._lines(
-                INTERRUPT, due_ns[:-1], seq, vector=VECTOR, tb=_timebase_column(timebase, delivered),
+                INTERRUPT, due_ns[:-1], seq, vector=self.timer.vector, tb=_timebase_column(timebase, delivered),
                 deadline_ns=due_ns[:-1], late_ns=0, decr=-self.underflow_lag,
             ),
             self._train_armed(train, seq + train.rows - 1, arm_ticks, train.values, due_ns[1:], timebase),
@@ -143,12 +145,12 @@ class Scribe:
     def _raised(self, event: str, seq: Column, ticks: Column, due: Column, timebase: Timebase) -> Lines:
         t_ns = instants(timebase, ticks) + self.world_ns
         deadline_ns = t_ns if due is ticks else instants(timebase, due) + self.world_ns
-        decr = _signed(due - self.underflow_lag - ticks, self.bits)
+        decr = _signed(due - self.underflow_lag - ticks, self.timer.bits)
         tb = _timebase_column(timebase, ticks)
         more = {} if event == INTERRUPT else {"reason": "EE=0" if event == MASKED else "already raised"}
         return self._lines(
-            event, t_ns, seq, vector=VECTOR, tb=tb, deadline_ns=deadline_ns, late_ns=t_ns - deadline_ns, decr=decr,
-            **more,
+            event, t_ns, seq, vector=self.timer.vector, tb=tb, deadline_ns=deadline_ns, late_ns=t_ns - deadline_ns,
+            decr=decr, **more,
         )  # fmt: skip
 
     def _armed(
@@ -161,7 +163,7 @@ class Scribe:
 
     def _lines(self, event: str, t_ns: Column, seq: Column, **fields: Any) -> Lines:
         """Lines of ``event`` with ``fields`` in the order of the schema."""
-        head = (("t_ns", t_ns), ("side", self.side), ("event", event), ("cpu", self.cpu), ("timer", TIMER))
+        head = (("t_ns", t_ns), ("side", self.side), ("event", event), ("cpu", self.cpu), ("timer", self.timer.name))
         return Lines((*head, *fields.items()), self._order(t_ns, seq))
 
     def _order(self, t_ns: Column, seq: Column) -> Column:

@@ -23,7 +23,10 @@ SECTIONS: Mapping[str, tuple[int, Mapping[str, type]]] = {
     "timebase": (1, {"strategy": str, "saved": dict}),
     "cpu": (
         1,
-        {"index": int, "step_in": int, "entering": int, "unmask_in": int, "mask_in": int, "guest": dict},
+        {
+            "index": int, "step_in": list, "entering": list, "unmask_in": list, "mask_in": int, "spr": list,
+            "guest": dict,
+        },
     ),
     "memory": (1, {"writes": int, "run_ns": int, "digest": str}),
 }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from livemig.machine.cpu import DecrementerState
-from livemig.timers.decrementer import DecrementerModel
+from livemig.machine.cpu import TimerState
+from livemig.timers.facility import TimerFacility
 from livemig.timers.ticks import MASK64, NS_PER_S
 from livemig.timers.timebase import Timebase
 
@@ -15,19 +15,37 @@ class TimeState:
     """A stopped machine's time.
 
     Args:
-        clock_ns: its virtual clock, which stands still. timebases, decrementers: one for each CPU; the timebases
-            are the same one unless a strategy took them apart. model: of every decrementer.
+        clock_ns: its virtual clock, which stands still. timebases: one for each CPU, all the same unless a strategy
+            took them apart. timers: of every CPU in turn, in the order of ``facility``.
     """
 
     clock_ns: int
     timebases: tuple[Timebase, ...]
-    decrementers: tuple[DecrementerState, ...]
-    model: DecrementerModel
+    timers: tuple[TimerState, ...]
+    facility: TimerFacility
 
     @property
     def timebase(self) -> Timebase:
         """CPU 0's, which is the machine's."""
         return self.timebases[0]
+
+    @property
+    def cpus(self) -> range:
+        """The CPUs' numbers."""
+        return range(len(self.timebases))
+
+    @property
+    def per_cpu(self) -> int:
+        """Timers of one CPU."""
+        return len(self.facility.timers)
+
+    def cpu_of(self, timer: int) -> int:
+        """Whose ``timers[timer]`` is."""
+        return timer // self.per_cpu
+
+    def of_cpu(self, cpu: int) -> tuple[TimerState, ...]:
+        """The timers of one CPU."""
+        return self.timers[cpu * self.per_cpu : (cpu + 1) * self.per_cpu]
 
     def tb(self, cpu: int = 0) -> int:
         """TB as ``cpu`` reads it."""
@@ -37,14 +55,14 @@ class TimeState:
         """The tick, on its timebase, at which ``cpu`` stands."""
         return self.timebases[cpu].ticks(self.clock_ns)
 
-    def decr(self, cpu: int) -> int:
-        """DECR as ``cpu`` reads it, signed."""
-        return self.decrementers[cpu].decrementer.read(self.model, self.ticks(cpu))
+    def reading(self, timer: int) -> int:
+        """What the guest reads of ``timers[timer]``, signed."""
+        cpu = self.cpu_of(timer)
+        return self.facility.reading(timer % self.per_cpu, self.timers[timer].count, self.ticks(cpu))
 
-    @property
-    def cpus(self) -> range:
-        """The CPUs' numbers."""
-        return range(len(self.decrementers))
+    def decr(self, cpu: int) -> int:
+        """The main timer (DECR, or the PIT) as ``cpu`` reads it, signed."""
+        return self.reading(cpu * self.per_cpu)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ import numpy as np
 
 from livemig.guests.guest import TickGuest
 from livemig.machine.record import Train
-from livemig.timers.decrementer import Decrementer
+from livemig.timers.book3s import Book3S
+from livemig.timers.decrementer import Decrementer, DecrementerModel
 from livemig.timers.ticks import MASK64, NEVER
 
 if TYPE_CHECKING:
@@ -36,9 +37,8 @@ class Shape(NamedTuple):
     decr: int
 
 
-def shape(cpu: Cpu, guest: TickGuest) -> Shape | None:
+def shape(model: DecrementerModel, guest: TickGuest) -> Shape | None:
     """None if the handler's entry write does not just put the decrementer off: no train then."""
-    model = cpu.model
     gap = guest.arm_ticks + model.underflow_lag
     least = max(max(guest.handler_ticks, 1) - gap, 3 if model.small_values_raise else 0)
     decr = -gap
@@ -55,28 +55,34 @@ def run(cpu: Cpu, until: int) -> None:
 
     Leaves ``cpu`` as :meth:`Cpu.run` would have, at the end of a handler.
     """
-    guest = cpu.guest
+    guest, main = cpu.guest, cpu.main
     assert isinstance(guest, TickGuest)
-    common = shape(cpu, guest)
+    common = shape(_model(cpu), guest)
     if common is None:
         return
     end = until - max(guest.handler_ticks, 1)  # a delivery before it has its whole handler before `until`
     piece = _closed_form if guest.memoryless else _decided
-    while cpu.due < end and piece(cpu, guest, end, common):
+    while main.due < end and piece(cpu, guest, end, common):
         pass
 
 
+def _model(cpu: Cpu) -> DecrementerModel:
+    assert isinstance(cpu.facility, Book3S)
+    return cpu.facility.decrementer
+
+
 def _closed_form(cpu: Cpu, guest: TickGuest, end: int, common: Shape) -> bool:
+    due = cpu.main.due
     value, following = guest.step(0, common.decr)
     if not common.least <= value <= common.most:
-        _derail(cpu, guest, cpu.due, value, following, common)
+        _derail(cpu, guest, due, value, following, common)
         return False
     stride = common.gap + value
-    count = min((end - 1 - cpu.due) // stride + 1, _LONGEST)
-    delivered = np.arange(cpu.due, cpu.due + count * stride, stride, dtype=np.int64)
+    count = min((end - 1 - due) // stride + 1, _LONGEST)
+    delivered = np.arange(due, due + count * stride, stride, dtype=np.int64)
     if cpu.record is not None:
         cpu.record.train(Train(cpu.record.seq, delivered, value, guest.arm_ticks, guest.entry))
-    last = cpu.due + (count - 1) * stride
+    last = due + (count - 1) * stride
     _arrive(cpu, guest, last, last + stride, count)
     return True
 
@@ -84,7 +90,7 @@ def _closed_form(cpu: Cpu, guest: TickGuest, end: int, common: Shape) -> bool:
 def _decided(cpu: Cpu, guest: TickGuest, end: int, common: Shape) -> bool:
     gap, least, most, decr = common
     step = guest.step
-    first = due = last = cpu.due
+    first = due = last = cpu.main.due
     tb = cpu.timebase.value + guest.arm_ticks
     values: list[int] = []
     note = values.append
@@ -114,23 +120,24 @@ def _decided(cpu: Cpu, guest: TickGuest, end: int, common: Shape) -> bool:
 def _arrive(cpu: Cpu, guest: TickGuest, last: int, due: int, count: int) -> None:
     """The state after ``count`` deliveries, the last at tick ``last``, the next at ``due``."""
     cpu.delivered += count
-    cpu.decrementer = Decrementer(due - cpu.model.underflow_lag, True)
-    cpu.due = due
+    cpu.main.count = Decrementer(due - _model(cpu).underflow_lag, True)
+    cpu.main.due = due
     cpu.unmask_at = last + max(guest.handler_ticks, 1)
     cpu.now = max(cpu.now, cpu.unmask_at)
 
 
 def _derail(cpu: Cpu, guest: TickGuest, tick: int, value: int, following: int, common: Shape) -> None:
     """Deliver at ``tick``; what the handler's step gave (``value``, ``following``) ends the train."""
+    main, model = cpu.main, _model(cpu)
     cpu.now = tick
-    cpu.decrementer = Decrementer(cpu.due - cpu.model.underflow_lag, False)
-    cpu.pending, cpu.due = cpu.due, NEVER
-    cpu.line = cpu.pending if cpu.model.level else None
-    cpu.deliver(tick)
-    if cpu.entering:
+    main.count = Decrementer(main.due - model.underflow_lag, False)
+    main.pending, main.due = main.due, NEVER
+    main.line = main.pending if model.level else None
+    cpu.deliver(main, tick)
+    if main.entering:
         assert guest.entry is not None
-        cpu.write(tick + guest.entry[0], guest.entry[1])
-        cpu.entering = 0
+        cpu.write(tick + guest.entry[0], guest.main, guest.entry[1])
+        main.entering = 0
     cpu.now = tick + guest.arm_ticks
-    cpu.step_at = min(cpu.now + following, NEVER)
-    cpu.write(cpu.now, value)
+    main.step_at = min(cpu.now + following, NEVER)
+    cpu.write(cpu.now, guest.main, value)

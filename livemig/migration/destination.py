@@ -111,7 +111,8 @@ class Destination(Side):
         timebase = sections[0].fields
         if timebase["strategy"] != self.strategy.name:
             raise ProtocolError("snapshot", "timebase.strategy", f"{timebase['strategy']!r} was not announced")
-        self.strategy.check(timebase["saved"], self.machine.spec.cpus)
+        spec = self.machine.spec
+        self.strategy.check(timebase["saved"], spec.cpus, len(spec.facility.timers))
         digest = self.machine.ram.digest()
         if sections[-1].fields["digest"] != digest:
             raise ProtocolError("snapshot", "memory.digest", "the RAM that arrived is not the RAM that was sent")

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import Any, ClassVar, NamedTuple
 
 from livemig.errors import ProtocolError
-from livemig.machine.cpu import DecrementerState
+from livemig.machine.cpu import TimerState
 from livemig.machine.time_state import HostView, TimeState
 from livemig.timers.decrementer import Decrementer
 from livemig.timers.timebase import Timebase
 
 Saved = dict[str, Any]
-"""What travels: plain integers and lists with one entry a CPU, so that it packs and logs as it is."""
+"""What travels: plain integers and lists with one entry a CPU or a timer, so that it packs and logs as it is."""
+
+
+class Each(Enum):
+    """How many numbers there are under one name."""
+
+    MACHINE = "machine"
+    CPU = "cpu"
+    TIMER = "timer"
+    """Every timer of every CPU, in the order of :attr:`TimeState.timers`."""
 
 
 class Number(NamedTuple):
-    """What a saved number may be: one, or a list with one a CPU; ``bits``, signed, or 64 unsigned."""
+    """What a saved number may be; ``bits``, signed, or 64 unsigned."""
 
-    per_cpu: bool = False
-    bits: int = 62
+    each: Each = Each.MACHINE
+    bits: int = 61
 
 
-INT, PER_CPU = Number(), Number(per_cpu=True)
-TB, PER_CPU_TB = Number(bits=64), Number(per_cpu=True, bits=64)
+INT, PER_CPU, PER_TIMER = Number(), Number(Each.CPU), Number(Each.TIMER)
+TB, PER_CPU_TB, PER_TIMER_TB = (Number(each, bits=64) for each in Each)
 
 Fields = Mapping[str, Number]
 
@@ -44,8 +54,8 @@ class Strategy(ABC):
     def restore(self, fresh: TimeState, saved: Saved, host: HostView) -> TimeState:
         """On the destination, at the instant it resumes: the time to go on with. ``fresh`` is as its reset left it."""
 
-    def check(self, saved: Any, cpus: int) -> Saved:
-        """``saved``, if it is of the form that :meth:`save` gives.
+    def check(self, saved: Any, cpus: int, timers: int = 1) -> Saved:
+        """``saved``, if it is of the form that :meth:`save` gives on a machine of ``cpus`` CPUs with ``timers`` each.
 
         Raises:
             ProtocolError: it is not.
@@ -53,9 +63,10 @@ class Strategy(ABC):
         if not isinstance(saved, dict) or set(saved) != set(self.fields):
             raise ProtocolError("snapshot", "timebase.saved", f"is not {sorted(self.fields)}, as {self.name} has it")
         for name, number in self.fields.items():
-            values = saved[name] if number.per_cpu else [saved[name]]
-            if not isinstance(values, list) or (number.per_cpu and len(values) != cpus):
-                raise ProtocolError("snapshot", f"timebase.saved.{name}", f"is not a list of {cpus} numbers")
+            count = {Each.MACHINE: None, Each.CPU: cpus, Each.TIMER: cpus * timers}[number.each]
+            values = [saved[name]] if count is None else saved[name]
+            if not isinstance(values, list) or (count is not None and len(values) != count):
+                raise ProtocolError("snapshot", f"timebase.saved.{name}", f"is not a list of {count} numbers")
             low, high = (0, 1 << 64) if number.bits == 64 else (-(1 << number.bits), 1 << number.bits)
             if not all(type(value) is int and low <= value < high for value in values):
                 raise ProtocolError("snapshot", f"timebase.saved.{name}", f"is not of numbers from {low} to {high - 1}")
@@ -63,17 +74,17 @@ class Strategy(ABC):
 
 
 def save_interrupts(time: TimeState) -> Saved:
-    """Whether each decrementer's timer runs, and for how many ticks its interrupt and its level line have been up
-    (-1: they are down). Pending state crosses: an interrupt that is due but masked is pending on the other side."""
-    states = [(time.ticks(i), state) for i, state in enumerate(time.decrementers)]
+    """Whether each timer runs, and for how many ticks its interrupt and its level line have been up (-1: they are
+    down). Pending state crosses: an interrupt that is due but masked is pending on the other side."""
+    states = [(time.ticks(time.cpu_of(i)), state) for i, state in enumerate(time.timers)]
     return {
-        "armed": [int(state.decrementer.armed) for _, state in states],
+        "armed": [int(state.count.armed) for _, state in states],
         "pending": [-1 if state.pending is None else now - state.pending for now, state in states],
         "line": [-1 if state.line is None else now - state.line for now, state in states],
     }
 
 
-INTERRUPT_FIELDS: Fields = {"armed": PER_CPU, "pending": PER_CPU, "line": PER_CPU}
+INTERRUPT_FIELDS: Fields = {"armed": PER_TIMER, "pending": PER_TIMER, "line": PER_TIMER}
 
 
 def save_timebase(time: TimeState, host: HostView) -> Saved:
@@ -89,28 +100,42 @@ def save_timebase(time: TimeState, host: HostView) -> Saved:
 TIMEBASE_FIELDS: Fields = {"tb_value": TB, "tb_clock_ns": INT, "clock_ns": INT, "time_of_day_ns": INT}
 
 
+def saved_timebase(saved: Saved, hz: int) -> Timebase:
+    """The snapshot tuple as it was on the source."""
+    return Timebase(saved["tb_value"], saved["tb_clock_ns"], hz)
+
+
+def save_remaining(time: TimeState) -> Saved:
+    """For every timer, the ticks until it reads 0; negative when that is over."""
+    return {"remaining": [state.count.expiry - time.ticks(time.cpu_of(i)) for i, state in enumerate(time.timers)]}
+
+
 def gap_ns(saved: Saved, host: HostView) -> int:
     """The blackout as the two hosts' times of day tell it; never negative, so that TB never goes back."""
     then: int = saved["time_of_day_ns"]
     return max(0, host.time_of_day_ns - then)
 
 
-def restore_advanced(
-    fresh: TimeState, saved: Saved, host: HostView, expiry: Callable[[int, Timebase], int]
+def restored(
+    fresh: TimeState, saved: Saved, timebases: Sequence[Timebase], expiry: Callable[[int, Timebase], int]
 ) -> TimeState:
-    """The machine's timebase, one for all CPUs, advanced by the blackout; and on it every CPU's decrementer with its
-    interrupt: ``expiry`` gives, for a CPU and that timebase, the tick at which DECR reads 0."""
-    clock_ns = saved["clock_ns"]
-    before = Timebase(saved["tb_value"], saved["tb_clock_ns"], fresh.timebase.hz)
-    after = before.advanced(gap_ns(saved, host))
-    saved_at = before.ticks(clock_ns)
+    """Every timer with its interrupt, on the ``timebases`` of its CPU; the clock goes on from ``saved``'s.
 
-    def decrementer(cpu: int) -> DecrementerState:
-        pending, line = saved["pending"][cpu], saved["line"][cpu]
-        return DecrementerState(
-            Decrementer(expiry(cpu, after), bool(saved["armed"][cpu])),
-            None if pending < 0 else saved_at - pending,
-            None if line < 0 else saved_at - line,
+    Args:
+        expiry: for the number of a timer and the timebase it counts on, the tick at which it reads 0.
+    """
+    clock_ns = saved["clock_ns"]
+
+    def timer(i: int) -> TimerState:
+        timebase = timebases[fresh.cpu_of(i)]
+        # the tick of the stop: a timebase that was advanced since still counts as the one that was saved
+        stood = saved_timebase(saved, timebase.hz) if "tb_clock_ns" in saved else timebase
+        ticks = stood.ticks(clock_ns)
+        pending, line = saved["pending"][i], saved["line"][i]
+        return TimerState(
+            Decrementer(expiry(i, timebase), bool(saved["armed"][i])),
+            None if pending < 0 else ticks - pending,
+            None if line < 0 else ticks - line,
         )
 
-    return TimeState(clock_ns, (after,) * len(fresh.cpus), tuple(map(decrementer, fresh.cpus)), fresh.model)
+    return TimeState(clock_ns, tuple(timebases), tuple(map(timer, range(len(fresh.timers)))), fresh.facility)

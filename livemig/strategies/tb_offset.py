@@ -1,4 +1,4 @@
-"""``tb-offset``: DECR is saved relative to the timebase."""
+"""``tb-offset``: every timer is saved relative to the timebase."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import ClassVar
 from livemig.machine.time_state import HostView, TimeState
 from livemig.strategies.strategy import (
     INTERRUPT_FIELDS,
-    PER_CPU_TB,
+    PER_TIMER_TB,
     TIMEBASE_FIELDS,
     Fields,
     Saved,
     Strategy,
-    restore_advanced,
+    gap_ns,
+    restored,
     save_interrupts,
     save_timebase,
+    saved_timebase,
 )
 from livemig.timers.ticks import MASK64, sign_extend
 
@@ -30,14 +32,19 @@ class TbOffset(Strategy):
     """
 
     name = "tb-offset"
-    fields: ClassVar[Fields] = {**TIMEBASE_FIELDS, "decr_tb": PER_CPU_TB, **INTERRUPT_FIELDS}
+    fields: ClassVar[Fields] = {**TIMEBASE_FIELDS, "zero_tb": PER_TIMER_TB, **INTERRUPT_FIELDS}
 
     def save(self, time: TimeState, host: HostView) -> Saved:
-        zero_at = [time.timebase.value + state.decrementer.expiry & MASK64 for state in time.decrementers]
-        return {**save_timebase(time, host), "decr_tb": zero_at, **save_interrupts(time)}
+        zero_at = [time.timebase.value + state.count.expiry & MASK64 for state in time.timers]
+        return {**save_timebase(time, host), "zero_tb": zero_at, **save_interrupts(time)}
 
     def restore(self, fresh: TimeState, saved: Saved, host: HostView) -> TimeState:
-        zero_at = saved["decr_tb"]
-        return restore_advanced(
-            fresh, saved, host, lambda cpu, timebase: sign_extend(zero_at[cpu] - timebase.value, 64)
+        timebase = saved_timebase(saved, fresh.timebase.hz).advanced(self.advance_ns(saved, host))
+        zero_at = saved["zero_tb"]
+        return restored(
+            fresh, saved, (timebase,) * len(fresh.cpus), lambda i, tb: sign_extend(zero_at[i] - tb.value, 64)
         )
+
+    def advance_ns(self, saved: Saved, host: HostView) -> int:
+        """By how much TB goes on."""
+        return gap_ns(saved, host)

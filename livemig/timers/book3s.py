@@ -20,16 +20,16 @@ from livemig.timers.decrementer import (
     underflows,
 )
 from livemig.timers.facility import Change, Effect, Timer, TimerFacility, Timers
-from livemig.timers.ticks import NEVER
 
 DECR, HDECR = range(2)
+_PLAIN = DecrementerModel()
 
 
 @dataclass(frozen=True)
 class Book3S(TimerFacility):
     """Args: ``decrementer``, and ``hdecr`` where there is one: how they behave."""
 
-    decrementer: DecrementerModel = DecrementerModel()
+    decrementer: DecrementerModel = _PLAIN
     hdecr: DecrementerModel | None = None
 
     @cached_property
@@ -51,11 +51,17 @@ class Book3S(TimerFacility):
     def at_reset(self) -> Timers:
         return Timers(tuple(map(at_reset, self.models)))
 
+    def reset(self, state: Timers, kind: str) -> Timers:
+        """Where QEMU's reset of the machine leaves the timers alone, they count on."""
+        fresh, kept = self.at_reset(), (Reset.CLOCK, Reset.ZERO)
+        counts = zip(self.models, state.counts, fresh.counts, strict=True)
+        return Timers(tuple(was if model.reset in kept else new for model, was, new in counts))
+
     def raised_at_reset(self) -> tuple[int, ...]:
         return (DECR,) if self.decrementer.reset is Reset.RAISED else ()
 
-    def due(self, timer: int, count: Decrementer) -> int:
-        return count.expiry + self.models[timer].underflow_lag if count.armed else NEVER
+    def lag(self, timer: int) -> int:
+        return self.models[timer].underflow_lag
 
     def reading(self, timer: int, count: Decrementer, tick: int) -> int:
         return count.read(self.models[timer], tick)

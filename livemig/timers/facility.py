@@ -83,19 +83,34 @@ class TimerFacility(ABC):
 
     @abstractmethod
     def at_reset(self) -> Timers:
-        """After power-on or a reset, if the ticks begin at 0 (QEMU's virtual clock is 0 then)."""
+        """At power-on, if the ticks begin at 0 (QEMU's virtual clock is 0 then)."""
+
+    def reset(self, state: Timers, kind: str) -> Timers:
+        """After a reset of the running machine, of ``kind``: as at power-on, unless the family keeps something."""
+        return self.at_reset()
 
     def raised_at_reset(self) -> tuple[int, ...]:
-        """Timers whose interrupt is up after a reset."""
+        """Timers whose interrupt is up after either."""
         return ()
+
+    def lag(self, timer: int) -> int:
+        """Ticks after it reads 0 at which it falls due."""
+        return 0
 
     def due(self, timer: int, count: Decrementer) -> int:
         """The tick at which ``count`` falls due; NEVER if it does not run."""
-        return count.expiry if count.armed else NEVER
+        return count.expiry + self.lag(timer) if count.armed else NEVER
 
     @abstractmethod
     def reading(self, timer: int, count: Decrementer, tick: int) -> int:
         """What the guest reads of it, signed."""
+
+    def read(self, state: Timers, register: str, tick: int, tb: int) -> int:
+        """``mfspr``: by the name of a timer or of one of :attr:`registers`."""
+        if register in self.registers:
+            return state.spr[self.registers.index(register)]
+        timer = self.named(register)
+        return self.reading(timer, state.counts[timer], tick)
 
     @abstractmethod
     def write(self, state: Timers, register: str, value: int, tick: int, tb: int) -> Change:

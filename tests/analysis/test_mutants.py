@@ -16,7 +16,7 @@ from livemig.analysis.judge import judge
 from livemig.analysis.result import Result
 from livemig.config.model import Config
 from livemig.launch import run_directory
-from livemig.machine.cpu import DecrementerState
+from livemig.machine.cpu import TimerState
 from livemig.machine.time_state import HostView, TimeState
 from livemig.strategies.strategy import Saved
 from livemig.strategies.table import STRATEGIES
@@ -74,23 +74,23 @@ def skewed(time: TimeState) -> TimeState:
 
 def moved(ticks: int) -> Spoil:
     def spoil(time: TimeState) -> TimeState:
-        def each(state: DecrementerState) -> DecrementerState:
-            return replace(state, decrementer=Decrementer(state.decrementer.expiry + ticks, state.decrementer.armed))
+        def each(state: TimerState) -> TimerState:
+            return replace(state, count=Decrementer(state.count.expiry + ticks, state.count.armed))
 
-        return replace(time, decrementers=tuple(map(each, time.decrementers)))
+        return replace(time, timers=tuple(map(each, time.timers)))
 
     return spoil
 
 
 def forgotten(time: TimeState) -> TimeState:
     """The interrupt line is not restored (``pending-dropped``)."""
-    return replace(time, decrementers=tuple(replace(s, pending=None, line=None) for s in time.decrementers))
+    return replace(time, timers=tuple(replace(s, pending=None, line=None) for s in time.timers))
 
 
 def disarmed(time: TimeState) -> TimeState:
     """DECR reads right, but its timer is not started."""
-    stopped = tuple(replace(s, decrementer=s.decrementer._replace(armed=False)) for s in time.decrementers)
-    return replace(time, decrementers=stopped)
+    stopped = tuple(replace(s, count=s.count._replace(armed=False)) for s in time.timers)
+    return replace(time, timers=stopped)
 
 
 MUTANTS: dict[str, tuple[Spoil, set[str]]] = {

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from livemig.config.keys import leaves, tables
 from livemig.config.load import load, validated
 from livemig.config.model import Config
+from livemig.config.presets import STRATEGIES
 from livemig.config.write import toml_text
 from livemig.errors import ConfigError
 
@@ -27,6 +28,7 @@ RANGES = {
     "guest.arm_delay": ("ns", 0, S),
     "guest.masked_every": ("ns", 0, H),
     "guest.masked_for": ("ns", 0, H),
+    "guest.sets_timebase": ("", 0, 2**64 - 1),
     "guest.darwin.min": ("ns", US, H),
     "guest.darwin.max": ("ns", US, H),
     "guest.linux.tick": ("ns", US, H),
@@ -62,12 +64,13 @@ CHOICES = {
     "machine.trigger": ("edge", "level"),
     "machine.small_values": ("wait", "immediate"),
     "machine.underflow_at": ("zero", "minus-one"),
+    "machine.reset_decrementer": ("clock", "expired", "raised", "zero"),
     "guest.kind": ("darwin", "linux", "periodic", "trace"),
     "guest.darwin.distribution": ("uniform", "skewed"),
     "guest.periodic.rearm": ("drift-free", "fixed"),
     "guest.trace.repeat": (True, False),
     "guest.memory.locality": ("uniform", "hot", "sequential"),
-    "migration.strategy": ("none", "absolute", "tb-offset"),
+    "migration.strategy": STRATEGIES,
     "migration.time_policy": ("advance", "freeze"),
     "migration.transport": ("unix", "tcp"),
     "checks.twin": (True, False),

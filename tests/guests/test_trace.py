@@ -10,6 +10,7 @@ from livemig.errors import InputError
 from livemig.events.qemu_trace import decrementer_stores
 from livemig.guests.trace import Arm, TraceGuest, arms_of
 from livemig.machine.cpu import Cpu
+from livemig.timers.book3s import Book3S
 from livemig.timers.decrementer import DecrementerModel
 from livemig.timers.timebase import Timebase
 
@@ -43,7 +44,8 @@ def test_every_write_of_the_replay_finds_the_decr_that_the_real_guest_found(cpu:
             found.append(decr & 0xFFFFFFFF)
             return super().step(tb, decr)
 
-    machine = Cpu(0, DecrementerModel(level=True), Timebase(0, 0, 512_000_000), Watching(arms_of(stores), False, 0))
+    facility = Book3S(DecrementerModel(level=True))
+    machine = Cpu(0, facility, Timebase(0, 0, 512_000_000), Watching(arms_of(stores), False, 0))
     machine.power_on(0)
     machine.boot()
     machine.run(3 * 512_000_000)

@@ -12,29 +12,31 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from livemig.errors import ProtocolError
-from livemig.machine.cpu import DecrementerState
+from livemig.machine.cpu import TimerState
 from livemig.machine.time_state import HostView, TimeState
 from livemig.strategies.table import STRATEGIES
-from livemig.timers.decrementer import Decrementer, DecrementerModel, at_reset
+from livemig.timers.book3s import Book3S
+from livemig.timers.decrementer import Decrementer, DecrementerModel
 from livemig.timers.timebase import Timebase
 
-EDGE, LEVEL = DecrementerModel(), DecrementerModel(level=True)
+EDGE, LEVEL = Book3S(), Book3S(DecrementerModel(level=True))
 MS = 1_000_000
 
 
-def running(hz: int, clock_ns: int, decr: list[int], model: DecrementerModel = EDGE) -> TimeState:
+def running(hz: int, clock_ns: int, decr: list[int], model: Book3S = EDGE) -> TimeState:
     """A machine that has run since its clock was 0, its decrementers armed at the given values."""
     base = Timebase(0, 0, hz)
     now = base.ticks(clock_ns)
-    states = tuple(DecrementerState(Decrementer(now + value, value > 0)) for value in decr)
+    states = tuple(TimerState(Decrementer(now + value, value > 0)) for value in decr)
     return TimeState(clock_ns, (base,) * len(decr), states, model)
 
 
 def fresh(like: TimeState, clock_ns: int = 0) -> TimeState:
     """The destination's machine at reset."""
     base = Timebase(0, 0, like.timebase.hz)
-    count = len(like.decrementers)
-    return TimeState(clock_ns, (base,) * count, (DecrementerState(at_reset(like.model)),) * count, like.model)
+    count = len(like.cpus)
+    timers = (TimerState(like.facility.at_reset().counts[0]),) * count
+    return TimeState(clock_ns, (base,) * count, timers, like.facility)
 
 
 def host(time_of_day_ns: int) -> HostView:
@@ -44,7 +46,7 @@ def host(time_of_day_ns: int) -> HostView:
 def crossed(name: str, before: TimeState, blackout_ns: int, skew_ns: int = 0) -> TimeState:
     strategy = STRATEGIES[name]
     saved = strategy.save(before, host(2 * 10**18))
-    assert strategy.check(saved, len(before.decrementers)) is saved
+    assert strategy.check(saved, len(before.cpus)) is saved
     return strategy.restore(fresh(before), saved, host(2 * 10**18 + blackout_ns + skew_ns))
 
 
@@ -56,7 +58,7 @@ def test_by_hand_half_a_second_at_16_6_mhz() -> None:
     none = crossed("none", before, 500 * MS)
     assert none.tb() == 33_200_000  # frozen: 8.3 M ticks behind the world
     assert [none.decr(0), none.decr(1)] == [-33_200_001, -33_200_001]  # -TB - 1
-    assert none.decrementers[0].decrementer.due(EDGE) == 4_294_967_295  # 256.7 s from here
+    assert none.timers[0].count.expiry == 4_294_967_295  # 256.7 s from here
 
     absolute = crossed("absolute", before, 500 * MS)
     assert absolute.tb() == 41_500_000
@@ -70,7 +72,7 @@ def test_by_hand_half_a_second_at_16_6_mhz() -> None:
 def test_none_leaves_a_level_cpu_without_a_timer_for_ever() -> None:
     """QEMU 7.2 on pseries: no interrupt even past 2^32 ticks (``q72-pseries-past-2e32``)."""
     after = crossed("none", running(512_000_000, 10**9, [5000], LEVEL), 100 * MS)
-    assert not after.decrementers[0].decrementer.armed
+    assert not after.timers[0].count.armed
 
 
 STOPS = st.builds(
@@ -127,16 +129,16 @@ def test_over_many_hops_tb_offset_gathers_no_rounding_error(before: TimeState, b
 @pytest.mark.parametrize("name", ["absolute", "tb-offset"])
 @pytest.mark.parametrize("model", [EDGE, LEVEL], ids=["edge", "level"])
 def test_an_interrupt_raised_but_masked_at_the_stop_is_pending_on_the_other_side(
-    name: str, model: DecrementerModel
+    name: str, model: Book3S
 ) -> None:
     now = 1_000_000
     due = now - 500
-    state = DecrementerState(Decrementer(due, False), pending=due, line=due if model.level else None)
+    state = TimerState(Decrementer(due, False), pending=due, line=due if model.main.level else None)
     before = TimeState(10**9, (Timebase(0, 0, 10**6),), (state,), model)
     after = crossed(name, before, 250 * MS)
-    assert after.decrementers[0].pending is not None
-    assert not after.decrementers[0].decrementer.armed
-    assert crossed("none", before, 250 * MS).decrementers[0].pending is None  # lost (q72-mac99-stopcopy-pending)
+    assert after.timers[0].pending is not None
+    assert not after.timers[0].count.armed
+    assert crossed("none", before, 250 * MS).timers[0].pending is None  # lost (q72-mac99-stopcopy-pending)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
