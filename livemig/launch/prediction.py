@@ -14,7 +14,7 @@ from typing import NamedTuple
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.guests.memory import MemoryWorkload
 from livemig.guests.periodic import Periodic
-from livemig.machine.cpu import DecrementerState
+from livemig.machine.cpu import TimerState
 from livemig.machine.machine import Machine, MachineSpec
 from livemig.machine.ram import PAGE
 from livemig.machine.runstate import RunState
@@ -117,9 +117,9 @@ def _stopped(fresh: TimeState, stop: AtStop) -> TimeState:
         timebases.append(replace(timebase, value=cpu.tb - bare & MASK64, clock_ns=0))
         expiry = bare + cpu.decr
         pending = min(expiry, bare) if cpu.pending else None
-        line = pending if fresh.model.level and cpu.decr < 0 else None
-        states.append(DecrementerState(Decrementer(expiry, cpu.armed and not cpu.pending), pending, line))
-    return replace(fresh, clock_ns=stop.clock_ns, timebases=tuple(timebases), decrementers=tuple(states))
+        line = pending if fresh.facility.main.level and cpu.decr < 0 else None
+        states.append(TimerState(Decrementer(expiry, cpu.armed and not cpu.pending), pending, line))
+    return replace(fresh, clock_ns=stop.clock_ns, timebases=tuple(timebases), timers=tuple(states))
 
 
 def _crossed(source: Machine, target: Machine, name: str, blackout_ns: int, hosts: tuple[Host, Host]) -> TimeState:
@@ -132,12 +132,12 @@ def _crossed(source: Machine, target: Machine, name: str, blackout_ns: int, host
 def _merged(by_decr: TimeState, by_tb: TimeState) -> TimeState:
     """The decrementers of the one on the timebases of the other, which may count from another tick."""
     states = []
-    for cpu, state in enumerate(by_decr.decrementers):
+    for cpu, state in enumerate(by_decr.timers):
         shift = by_tb.ticks(cpu) - by_decr.ticks(cpu)
-        moved = state.decrementer._replace(expiry=state.decrementer.expiry + shift)
+        moved = state.count._replace(expiry=state.count.expiry + shift)
         pending, line = (None if tick is None else tick + shift for tick in (state.pending, state.line))
-        states.append(DecrementerState(moved, pending, line))
-    return replace(by_tb, decrementers=tuple(states))
+        states.append(TimerState(moved, pending, line))
+    return replace(by_tb, timers=tuple(states))
 
 
 def _shown(target: Machine, found: Sequence[int]) -> tuple[CpuRestored, ...]:

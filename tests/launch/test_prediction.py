@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from livemig.launch.prediction import AtStop, CpuAtStop, CpuRestored, Rules, restored
 from livemig.machine.machine import MachineSpec
+from livemig.timers.book3s import Book3S
 from livemig.timers.decrementer import DecrementerModel
 
-MAC = MachineSpec("mac99", 1, 64 << 20, 100_000_000, DecrementerModel())
-PSERIES = MachineSpec("pseries", 2, 64 << 20, 512_000_000, DecrementerModel(level=True))
+MAC = MachineSpec("mac99", 1, 64 << 20, 100_000_000, Book3S())
+PSERIES = MachineSpec("pseries", 2, 64 << 20, 512_000_000, Book3S(DecrementerModel(level=True)))
 NONE = Rules("none", "none")
 
 
