@@ -1,11 +1,19 @@
-"""Shared by all tests: helpers in ``tests/`` itself can be imported, and Hypothesis has one profile."""
+"""Shared by all tests: helpers in ``tests/`` itself can be imported, Hypothesis has one profile, and what needs a real
+QEMU is skipped where there is none."""
 
+import shutil
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 settings.register_profile("livemig", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("livemig")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("qemu") is not None and shutil.which("qemu-system-ppc") is None:
+        pytest.skip("needs qemu-system-ppc, of Debian's package of that name")

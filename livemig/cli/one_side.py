@@ -31,6 +31,10 @@ def run_one_side(side: str, args: argparse.Namespace, uri: str | None) -> int:
         print(f"livemig {side}: {text}", file=sys.stderr)
 
     config = read_config(args)
+    if config.engine.kind == "qemu":
+        from livemig.errors import UsageError
+
+        raise UsageError(f"{args.config}: engine.kind: a side of its own is livemig's emulator (allowed: emulator)")
     outcome, directory = run_side(
         side, config, args.config, args.out, uri, args.qmp, args.insecure, Control(notice=notice), announce
     )

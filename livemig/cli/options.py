@@ -25,6 +25,31 @@ def add_output(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on standard output")
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """``--engine`` and where its QEMU and its guest are."""
+    parser.add_argument("--engine", choices=("emulator", "qemu"), help="override engine.kind")
+    for name, what in _PLACES.items():
+        parser.add_argument(f"--{name}", type=Path, metavar="PATH", help=what)
+
+
+_PLACES = {
+    "qemu-root": "override engine.qemu_root: an unpacked QEMU in place of the installed one",
+    "source-root": "override engine.source_root",
+    "destination-root": "override engine.destination_root",
+    "kernel": "override engine.kernel: a guest of your own, run by a real QEMU",
+    "initrd": "override engine.initrd",
+}
+
+
+def _engine_overrides(args: argparse.Namespace) -> list[str]:
+    found = [f"engine.kind={args.engine}"] if getattr(args, "engine", None) else []
+    for name in _PLACES:
+        key = name.replace("-", "_")
+        if (path := getattr(args, key, None)) is not None:
+            found.append(f"engine.{key}='{path.absolute()}'")
+    return found
+
+
 def read_config(args: argparse.Namespace) -> Config:
     """The configuration that ``args`` ask for.
 
@@ -36,4 +61,4 @@ def read_config(args: argparse.Namespace) -> Config:
         overrides.append(f"run.seed={args.seed}")
     if args.clock is not None:
         overrides.append(f"run.clock={args.clock}")
-    return load(args.config, overrides)
+    return load(args.config, overrides + _engine_overrides(args))

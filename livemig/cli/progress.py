@@ -19,6 +19,13 @@ def print_progress(side: str, event: dict[str, Any]) -> None:
             f"  dirty {dirty:>10}/s  link {link:>10}/s",
             file=sys.stderr,
         )
+    elif event["event"] == "QUERY":
+        ram = data["ram"]
+        sent, left = _size(ram["transferred"]), _size(ram["remaining"])
+        print(f"QEMU  pass {data['pass']:>2}  sent {sent:>10}  remaining {left:>10}", file=sys.stderr)
+    elif event["event"] == "TRACE":
+        does = "runs" if data["running"] else "stands still"
+        print(f"{side}: the guest {does}; {data['raised']:,} decrementer interrupts so far", file=sys.stderr)
     elif event["event"] == "MIGRATION" and side == SOURCE and data["reason"]:
         print(f"migration {data['status']}: {data['reason']}", file=sys.stderr)
 

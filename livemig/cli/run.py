@@ -6,13 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from livemig.cli.options import add_config, add_output, read_config
+from livemig.cli.options import add_config, add_engine, add_output, read_config
 from livemig.cli.progress import print_progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     add_config(parser)
+    add_engine(parser)
     add_output(parser, "the run directory")
     parser.add_argument(
         "--check-determinism", action="store_true", help="run twice, and report the first event that differs"
@@ -24,6 +25,10 @@ def run(args: argparse.Namespace) -> int:
     from livemig.launch.scenario import run_again, run_scenario
 
     config = read_config(args)
+    if args.check_determinism and config.engine.kind == "qemu":
+        from livemig.errors import UsageError
+
+        raise UsageError("--check-determinism: a real QEMU does not run twice alike")
     result = run_scenario(config, args.config, args.out, print_progress)
     from livemig.analysis.result import exit_code
     from livemig.analysis.text import verdict_text

@@ -16,6 +16,11 @@ from livemig.config.shown import shown
 from livemig.errors import ConfigError
 
 OVERRIDE: Final = "--set"
+_PATHS: Final = (
+    ("guest", "trace", "file"),
+    *(("engine", key) for key in ("qemu_root", "source_root", "destination_root", "kernel", "initrd")),
+)
+"""Keys that are relative to the configuration's directory."""
 _OVERRIDE: Final = re.compile(r"\s*([\w-]+(?:\.[\w-]+)*)\s*=\s*(.*?)\s*", re.DOTALL)
 
 
@@ -23,7 +28,7 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
     """The configuration in the file at ``path``, changed by ``overrides``, in order.
 
     Args:
-        path: a TOML file; ``guest.trace.file`` is relative to its directory, from wherever it was set.
+        path: a TOML file; the paths in it are relative to its directory, from wherever they were set.
         overrides: each ``section.key=value``; a value that is no TOML string, number or boolean is a string.
 
     Raises:
@@ -32,7 +37,7 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
     file = os.fspath(path)
     given = _read(file)
     overridden = [_override(given, text) for text in overrides]
-    _anchor_trace(given, os.path.dirname(file))
+    _anchor(given, os.path.dirname(file))
     return validated(given, file, overridden)
 
 
@@ -94,7 +99,10 @@ def _scalar(text: str) -> str | int | Decimal | bool:
     return value if len(parsed) == 1 and isinstance(value, str | int | Decimal) else text
 
 
-def _anchor_trace(given: dict[str, Any], directory: str) -> None:
-    match given:
-        case {"guest": {"trace": {"file": str(file)} as trace}} if file:
-            trace["file"] = os.path.abspath(os.path.join(directory, file))
+def _anchor(given: dict[str, Any], directory: str) -> None:
+    for *parents, name in _PATHS:
+        table: Any = given
+        for parent in parents:
+            table = table.get(parent) if isinstance(table, dict) else None
+        if isinstance(table, dict) and isinstance(table.get(name), str) and table[name]:
+            table[name] = os.path.abspath(os.path.join(directory, table[name]))

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from livemig.config.conflicts import conflicts
+from livemig.config.engine import Engine
 from livemig.config.guest import Guest
 from livemig.config.migration import Migration
 from livemig.config.presets import DEFAULT_MODEL, PRESETS, MachineModel
@@ -120,7 +121,8 @@ class Checks(Section):
     """What the verdict is based on."""
 
     late_tolerance: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
-        description="lateness outside the blackout that is no fault; by clock: 0ns if virtual, 20ms if wall"
+        description="lateness outside the blackout that is no fault; by clock: 0ns if virtual, 20ms if wall, or if "
+        "`engine.kind` is qemu"
     )
     lost_after: Annotated[int, Quantity(TIME, "1us", "1h")] = Field(
         default=TIME.parse("1s"), description="an interrupt this late, with no reason to be, is lost"
@@ -139,6 +141,7 @@ class Config(Section):
     migration: Migration = Migration()
     link: Link = Link()
     host: Host = Host()
+    engine: Engine = Engine()
     checks: Checks
 
     @model_validator(mode="before")
@@ -146,10 +149,10 @@ class Config(Section):
     def _tolerance_by_clock(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        run, checks = given.get("run", {}), given.get("checks", {})
-        if not (isinstance(run, dict) and isinstance(checks, dict)):
+        run, checks, engine = (given.get(name, {}) for name in ("run", "checks", "engine"))
+        if not all(isinstance(table, dict) for table in (run, checks, engine)):
             return given
-        tolerance = "20ms" if run.get("clock") == "wall" else "0ns"
+        tolerance = "20ms" if run.get("clock") == "wall" or engine.get("kind") == "qemu" else "0ns"
         return given | {"checks": {"late_tolerance": tolerance} | checks}
 
     @model_validator(mode="after")

@@ -29,6 +29,10 @@ def run_scenario(
     Raises:
         LivemigError: it could not be run.
     """
+    if config.engine.kind == "qemu":
+        from livemig.launch.qemu.scenario import run_qemu
+
+        return run_qemu(config, config_file, out, progress).result
     directory = run_directory.create(out, f"{Path(config_file).stem}-{config.migration.strategy}")
     manifest = run_directory.manifest(config, config_file)
     run_directory.write(directory, manifest)

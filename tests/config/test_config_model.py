@@ -18,6 +18,12 @@ def config(**tables):
     return validated(tables, "test.toml")
 
 
+def test_a_real_qemu_is_judged_with_the_tolerance_that_its_host_needs():
+    config = Config.model_validate({"engine": {"kind": "qemu"}})
+    assert config.checks.late_tolerance == 20_000_000
+    assert config.run.clock == "virtual"
+
+
 def test_the_defaults_in_units():
     assert config().as_toml_values() == {
         "run": {"seed": 1, "duration": "2s", "clock": "virtual", "rate": 1.0},
@@ -46,6 +52,12 @@ def test_the_defaults_in_units():
             "clock_skew": "0ns",
             "source": {"tick_hz": "2.5GHz", "tick_origin": 0, "clock_origin": "0ns"},
             "destination": {"tick_hz": "2.5GHz", "tick_origin": 0, "clock_origin": "0ns"},
+        },
+        "engine": {
+            "kind": "emulator", "binary": "", "source_binary": "", "destination_binary": "", "qemu_root": "",
+            "source_root": "", "destination_root": "", "source_version": "", "destination_version": "",
+            "method": "live", "at_stop": "any", "masked_loops": 0, "set_timebase": 0, "kernel": "", "initrd": "",
+            "append": "", "arguments": "", "start_timeout": "20s",
         },
         "checks": {"late_tolerance": "0ns", "lost_after": "1s", "twin": False},
     }  # fmt: skip

@@ -55,6 +55,9 @@ RANGES = {
     "host.destination.tick_hz": ("Hz", 1, 10**10),
     "host.destination.tick_origin": ("", 0, INT64_MAX),
     "host.destination.clock_origin": ("ns", -(10**6) * H, 10**6 * H),
+    "engine.masked_loops": ("", 0, 2**32 - 1),
+    "engine.set_timebase": ("", 0, INT64_MAX),
+    "engine.start_timeout": ("ns", S, H),
     "checks.late_tolerance": ("ns", 0, H),
     "checks.lost_after": ("ns", US, H),
 }
@@ -73,9 +76,16 @@ CHOICES = {
     "migration.strategy": STRATEGIES,
     "migration.time_policy": ("advance", "freeze"),
     "migration.transport": ("unix", "tcp"),
+    "engine.kind": ("emulator", "qemu"),
+    "engine.method": ("live", "stop-and-copy"),
+    "engine.at_stop": ("any", "none", "raised", "taken"),
     "checks.twin": (True, False),
 }
-OTHERS = {"run.rate", "machine.ram", "guest.trace.file"}
+TEXTS = {
+    "engine.qemu_root", "engine.source_root", "engine.destination_root", "engine.source_version",
+    "engine.destination_version", "engine.kernel", "engine.initrd", "engine.append", "engine.arguments",
+} | {f"engine.{side}binary" for side in ("", "source_", "destination_")}  # fmt: skip
+OTHERS = {"run.rate", "machine.ram", "guest.trace.file"} | TEXTS
 
 # In a configuration the left one must stay below the right one.
 ORDERED = (
@@ -198,6 +208,7 @@ def configurations(draw):
     values["run.rate"] = draw(st.integers(1, 10**6)) / 1000
     values["machine.ram"] = f"{4 * draw(st.integers(2**8, 2**24))}KiB"
     values["guest.trace.file"] = "/logs/" + draw(names())
+    values |= {key: "/" + draw(names()) for key in sorted(TEXTS)}
     left_out = draw(st.sets(st.sampled_from(sorted(values.keys() - PAIRED))))
     return {key: value for key, value in values.items() if key not in left_out}
 

@@ -100,6 +100,7 @@ ELSEWHERE = {
 
 def test_every_key_of_the_configuration_is_watched_somewhere() -> None:
     keys = {f"{name}.{key}" for name, model in tables(Config) for key in leaves(model)}
+    keys -= {key for key in keys if key.startswith("engine.")}  # tests/launch/qemu/test_engine_workload.py
     assert keys == set(CHANGES) | set(ELSEWHERE)
 
 

@@ -17,7 +17,7 @@ from livemig.config.load import load
 from livemig.strategies.table import STRATEGIES
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
+CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.toml") if 'kind = "qemu"' not in path.read_text())
 LOGS = ("source.jsonl", "destination.jsonl")
 
 

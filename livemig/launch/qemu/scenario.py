@@ -1,0 +1,105 @@
+"""A scenario on a real QEMU, from its configuration to its verdict."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from livemig.config.model import Config
+from livemig.errors import LivemigError
+from livemig.events.qemu.importing import Wanted, import_qemu
+from livemig.events.schema import DESTINATION, SOURCE
+from livemig.launch import run_directory
+from livemig.launch.qemu.binary import Binary, binary_of
+from livemig.launch.qemu.facts import facts, write_facts
+from livemig.launch.qemu.guest import Record
+from livemig.launch.qemu.pair import Crossing, Plan, Progress, run_pair
+from livemig.launch.qemu.workload import workload
+
+if TYPE_CHECKING:
+    from livemig.analysis.result import Result
+
+LOGS: Final = "qemu"
+"""The directory, in a run directory, of what QEMU itself and its guest wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class QemuRun:
+    """One run, judged."""
+
+    result: Result
+    crossing: Crossing
+    source: Binary
+    destination: Binary
+    timebase_hz: int
+    """Of the source."""
+
+
+def run_qemu(
+    config: Config, config_file: str, out: Path | None, progress: Progress = lambda side, event: None
+) -> QemuRun:
+    """Run a pair of QEMUs in a new run directory (``out``, if given) and judge it.
+
+    Raises:
+        ConfigError: QEMU cannot do what ``config`` asks for.
+        UsageError: there is no QEMU.
+        LivemigError: it could not be run.
+    """
+    source, destination = (binary_of(config.engine, side, config.machine.model) for side in (SOURCE, DESTINATION))
+    load = workload(config, config_file, source)
+    directory = run_directory.create(out, f"{Path(config_file).stem}-qemu-{source.release}")
+    with tempfile.TemporaryDirectory(prefix="livemig-") as made:
+        private = Path(made)
+        logs = private / LOGS
+        logs.mkdir()
+        plan = Plan(config, load, source, destination, logs, private)
+        crossing = run_pair(plan, progress)
+        hz = _frequency(plan, crossing)
+        write_facts(logs / "run.toml", facts(plan, crossing, hz))
+        _write_records(logs / "guest_records.tsv", crossing.records)
+        wanted = Wanted(hz, logs / "run.toml", config.checks.late_tolerance, config.migration.time_policy)
+        manifest = import_qemu(logs / "source.log", logs / "destination.log", directory, wanted)
+        kept = directory / LOGS
+        kept.mkdir()
+        for path in logs.iterdir():
+            (kept / path.name).write_bytes(path.read_bytes())
+    _complete(manifest, config, config_file, crossing)
+    run_directory.write(directory, manifest)
+    from livemig.analysis.judge import judge
+
+    result = judge(directory)
+    manifest["result"] = result.as_dict()
+    run_directory.write(directory, manifest)
+    return QemuRun(result, crossing, source, destination, hz)
+
+
+def _frequency(plan: Plan, crossing: Crossing) -> int:
+    """The source's, as its release has it, if the clock bears that out."""
+    known, measured = plan.load.timebase_hz, crossing.timebase_hz
+    off = measured and not known <= 2 * measured <= 4 * known  # mac99's two are a factor of four apart
+    if off and plan.load.orders is not None:
+        raise LivemigError(
+            f"the timebase of QEMU {plan.source.release}'s {plan.load.machine} ran at {measured:,} Hz, not at "
+            f"{known:,}: too busy a host, or a release that livemig does not know"
+        )
+    return known
+
+
+def _complete(manifest: dict[str, Any], config: Config, config_file: str, crossing: Crossing) -> None:
+    """What the importer cannot know."""
+    manifest["config_file"] = config_file
+    manifest["config"] = config.as_toml_values()
+    manifest["seed"] = config.run.seed
+    manifest["judge"]["lost_after_ns"] = config.checks.lost_after
+    manifest["judge"]["downtime_ns"] = config.migration.downtime or None
+    manifest["judge"]["downtime_limit_ns"] = config.migration.downtime_limit
+    manifest["migration"] = {
+        "status": crossing.status, "owner": crossing.owner, "reason": crossing.reason, "torn": []
+    }  # fmt: skip
+
+
+def _write_records(path: Path, records: list[Record]) -> None:
+    lines = ["\t".join(Record._fields), *("\t".join(map(str, record)) for record in records)]
+    path.write_text("\n".join(lines) + "\n")
