@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-StrategyName = Literal["none", "absolute", "absolute-frozen-tb", "tb-offset"]
+StrategyName = Literal[
+    "none",
+    "absolute",
+    "absolute-frozen-tb",
+    "tb-offset",
+    "host-ticks",
+    "pending-dropped",
+    "tb-write-dropped",
+    "frequency-change",
+]
 STRATEGIES: Final[tuple[str, ...]] = get_args(StrategyName)
 
 MachineModel = Literal["g3beige", "mac99", "pseries"]

@@ -20,6 +20,7 @@ class Nothing(Strategy):
 
     name = "none"
     fields: ClassVar[Fields] = {"clock_ns": INT}
+    any_frequency = True
 
     def save(self, time: TimeState, host: HostView) -> Saved:
         return {"clock_ns": time.clock_ns}

@@ -45,6 +45,8 @@ class Strategy(ABC):
     name: ClassVar[str]
     fields: ClassVar[Fields]
     """What :meth:`save` gives: by name."""
+    any_frequency: ClassVar[bool] = False
+    """It may be restored on a machine whose timebase has another frequency."""
 
     @abstractmethod
     def save(self, time: TimeState, host: HostView) -> Saved:
@@ -119,7 +121,8 @@ def gap_ns(saved: Saved, host: HostView) -> int:
 def restored(
     fresh: TimeState, saved: Saved, timebases: Sequence[Timebase], expiry: Callable[[int, Timebase], int]
 ) -> TimeState:
-    """Every timer with its interrupt, on the ``timebases`` of its CPU; the clock goes on from ``saved``'s.
+    """Every timer, with its interrupt where that was sent, on the ``timebases`` of its CPU; the clock goes on from
+    ``saved``'s.
 
     Args:
         expiry: for the number of a timer and the timebase it counts on, the tick at which it reads 0.
@@ -131,7 +134,7 @@ def restored(
         # the tick of the stop: a timebase that was advanced since still counts as the one that was saved
         stood = saved_timebase(saved, timebase.hz) if "tb_clock_ns" in saved else timebase
         ticks = stood.ticks(clock_ns)
-        pending, line = saved["pending"][i], saved["line"][i]
+        pending, line = (saved[name][i] if name in saved else -1 for name in ("pending", "line"))
         return TimerState(
             Decrementer(expiry(i, timebase), bool(saved["armed"][i])),
             None if pending < 0 else ticks - pending,

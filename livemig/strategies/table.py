@@ -6,7 +6,21 @@ from collections.abc import Mapping
 
 from livemig.strategies.absolute import Absolute, AbsoluteFrozenTb
 from livemig.strategies.none import Nothing
+from livemig.strategies.pending_dropped import PendingDropped
 from livemig.strategies.strategy import Strategy
 from livemig.strategies.tb_offset import TbOffset
+from livemig.strategies.virtual_clock import FrequencyChange, HostTicks, TbWriteDropped
 
-STRATEGIES: Mapping[str, Strategy] = {s.name: s for s in (Nothing(), Absolute(), AbsoluteFrozenTb(), TbOffset())}
+STRATEGIES: Mapping[str, Strategy] = {
+    strategy.name: strategy
+    for strategy in (
+        Nothing(),
+        Absolute(),
+        AbsoluteFrozenTb(),
+        TbOffset(),
+        HostTicks(),
+        PendingDropped(),
+        TbWriteDropped(),
+        FrequencyChange(),
+    )
+}
