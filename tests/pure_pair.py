@@ -56,7 +56,7 @@ class _Half:
 
 
 def run_pure(config: Config, directory: Path) -> tuple[Source, Destination]:
-    """Run a migration that completes; the logs are in ``directory``."""
+    """Run a migration to its end; the logs are in ``directory``."""
     source, destination = (_Half(config, name, directory) for name in (SOURCE, DESTINATION))
     source.machine.boot(0)
     source.emit(0, "machine_resumed", **source.machine.facts(0), ram_digest=None)
@@ -68,10 +68,17 @@ def run_pure(config: Config, directory: Path) -> tuple[Source, Destination]:
         if not source.ended:
             if source.side.status is Status.COMPLETED:
                 source.end("migrated")
+            elif source.side.over:
+                source.go(config.run.duration)
+                source.end("duration")
+            elif source.side.proceed(source.now) or source.side.asked:
+                pass
             elif source.side.due is not None:
                 source.go(source.side.due)
                 source.side.tick(source.now)
-        if destination.side.due is not None:
+        if destination.side.status in (Status.FAILED, Status.CANCELLED) and not destination.ended:
+            destination.end(destination.side.reason or str(destination.side.status))
+        elif destination.side.due is not None:
             destination.go(destination.side.due)
             destination.side.tick(destination.now)
         elif destination.side.resumed_ns is not None and not destination.ended:
@@ -91,5 +98,8 @@ def _deliver(sender: _Half, receiver: _Half) -> None:
             for first, count in frame.fields["zero"]:
                 theirs[first * PAGE : (first + count) * PAGE] = bytes(count * PAGE)
         else:
+            while receiver.side.due is not None and receiver.side.due < frame.arrives_ns:
+                receiver.go(receiver.side.due)
+                receiver.side.tick(receiver.now)
             receiver.go(frame.arrives_ns)
             receiver.side.receive(receiver.now, frame)

@@ -17,6 +17,7 @@ from livemig.analysis.ownership import Ownership
 from livemig.analysis.pending import Pending
 from livemig.analysis.policy import TimePolicy
 from livemig.analysis.stretch import interleaved, stretches
+from livemig.analysis.throttled import Throttled
 from livemig.analysis.timebase import Timebase
 from livemig.analysis.transfer import Transfer
 from livemig.analysis.twin import Twin
@@ -61,6 +62,7 @@ class Case:
             Unserved: Unserved(crossing, timebase),
             Ownership: Ownership(crossing),
             Census: Census(crossing),
+            Throttled: Throttled(manifest.machine.timebase_hz, crossing),
             Transfer: Transfer(crossing),
             Pending: Pending(crossing, manifest.rule.lost_after_ns),
         }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from livemig.config.units import TIME
 
 if TYPE_CHECKING:
+    from livemig.config.migration import Migration
     from livemig.config.model import Config
 
 
@@ -24,6 +25,7 @@ def conflicts(config: Config) -> Iterator[Conflict]:
     guest = config.guest
     if config.migration.start >= config.run.duration:
         yield _order("migration.start", config.migration.start, "<", "run.duration", config.run.duration)
+    yield from _migration(config.migration)
     if guest.arm_delay > guest.handler_time:
         yield _order("guest.arm_delay", guest.arm_delay, "<=", "guest.handler_time", guest.handler_time)
     if guest.masked_every and guest.masked_for >= guest.masked_every:
@@ -42,6 +44,26 @@ def conflicts(config: Config) -> Iterator[Conflict]:
             ("guest.trace.file", "guest.kind"),
             "no file for guest.kind = 'trace'",
             "a path in guest.trace.file",
+        )
+
+
+def _migration(migration: Migration) -> Iterator[Conflict]:
+    if migration.cancel_at and migration.cancel_at <= migration.start:
+        yield _order("migration.start", migration.start, "<", "migration.cancel_at", migration.cancel_at)
+    if migration.ramp_start > migration.ramp_limit:
+        yield _order("migration.ramp_start", migration.ramp_start, "<=", "migration.ramp_limit", migration.ramp_limit)
+    initial, most = migration.cpu_throttle_initial, migration.max_cpu_throttle
+    if initial > most:
+        yield Conflict(
+            ("migration.max_cpu_throttle", "migration.cpu_throttle_initial"),
+            f"{most} is below migration.cpu_throttle_initial = {initial}",
+            "migration.cpu_throttle_initial <= migration.max_cpu_throttle",
+        )
+    if migration.auto_converge and migration.dirty_limit:
+        yield Conflict(
+            ("migration.dirty_limit", "migration.auto_converge"),
+            "auto_converge throttles the CPUs already",
+            "one of dirty_limit and auto_converge",
         )
 
 

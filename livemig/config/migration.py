@@ -9,7 +9,7 @@ from pydantic import Field
 from livemig.config.presets import StrategyName
 from livemig.config.quantity import Quantity
 from livemig.config.section import Section
-from livemig.config.units import TIME
+from livemig.config.units import BYTE_RATE, TIME
 
 
 class Migration(Section):
@@ -28,10 +28,72 @@ class Migration(Section):
         description="blackout asked for: the destination resumes this long after the stop, later if it must",
     )
     downtime_limit: Annotated[int, Quantity(TIME, "0ns", "2000s")] = Field(
-        default=TIME.parse("300ms"), description="precopy ends when what is left can be sent in this time"
+        default=TIME.parse("300ms"),
+        description="precopy ends when what is left can be sent in this time, by the measured bandwidth",
     )
     max_passes: int = Field(
         default=30, ge=1, le=1000, description="precopy ends after this many passes over dirty memory"
+    )
+    max_bandwidth: Annotated[int, Quantity(BYTE_RATE, "0B/s", "128GiB/s")] = Field(
+        default=0, description="bytes that precopy may send, by windows of 100 ms; 0 for all that the link takes"
+    )
+    avail_switchover_bandwidth: Annotated[int, Quantity(BYTE_RATE, "0B/s", "128GiB/s")] = Field(
+        default=0, description="bandwidth that the last pass is taken to have; 0 for the measured one"
+    )
+    convergence: Literal["static", "stepped", "ramp"] = Field(
+        default="static",
+        description="the downtime limit over the passes: `downtime_limit` (static), in steps up to it (stepped: Nova), "
+        "or rising from `ramp_start`, and the stop at a good moment of a stall (ramp: KubeVirt)",
+    )
+    downtime_steps: int = Field(default=10, ge=1, le=1000, description="steps up to `downtime_limit`; stepped only")
+    downtime_delay: Annotated[int, Quantity(TIME, "1us", "1h")] = Field(
+        default=TIME.parse("75s"), description="time from step to step, for each GiB of RAM; stepped only"
+    )
+    ramp_start: Annotated[int, Quantity(TIME, "0ns", "2000s")] = Field(
+        default=TIME.parse("150ms"), description="the downtime limit at first; ramp only"
+    )
+    ramp_after: int = Field(default=3, ge=0, le=1000, description="passes before the limit rises; ramp only")
+    ramp_step: Annotated[int, Quantity(TIME, "0ns", "2000s")] = Field(
+        default=TIME.parse("100ms"), description="by how much the limit rises at a time; ramp only"
+    )
+    ramp_cooldown: Annotated[int, Quantity(TIME, "1us", "1h")] = Field(
+        default=TIME.parse("5s"), description="time from rise to rise; ramp only"
+    )
+    ramp_limit: Annotated[int, Quantity(TIME, "0ns", "2000s")] = Field(
+        default=TIME.parse("1050ms"), description="the highest downtime limit; not below `ramp_start`; ramp only"
+    )
+    stall_passes: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="passes without less left than ever before, after which the next pass that leaves no more than the "
+        "one before it ends precopy; 0 for never; ramp only",
+    )
+    auto_converge: bool = Field(
+        default=False, description="throttle the guest's CPUs while it writes memory faster than the link takes it"
+    )
+    throttle_trigger_threshold: int = Field(
+        default=50, ge=1, le=100, description="per cent of the bytes sent; who writes more, twice, is throttled"
+    )
+    cpu_throttle_initial: int = Field(default=20, ge=1, le=99, description="per cent of CPU time taken away at first")
+    cpu_throttle_increment: int = Field(default=10, ge=1, le=99, description="per cent more, each further time")
+    cpu_throttle_tailslow: bool = Field(
+        default=False, description="no larger an increment than what should be enough, by the dirty rate"
+    )
+    max_cpu_throttle: int = Field(
+        default=99, ge=1, le=99, description="per cent taken away at most; not below `cpu_throttle_initial`"
+    )
+    dirty_limit: bool = Field(
+        default=False, description="limit each CPU's writes to `vcpu_dirty_limit` when memory is written too fast"
+    )
+    vcpu_dirty_limit: Annotated[int, Quantity(BYTE_RATE, "4KiB/s", "64GiB/s")] = Field(
+        default=BYTE_RATE.parse("1MiB/s"), description="of each CPU; dirty_limit only"
+    )
+    pause_before_switchover: bool = Field(
+        default=False, description="the guest stopped, wait for QMP `migrate-continue`; `livemig run` says it at once"
+    )
+    cancel_at: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
+        default=0, description="when the migration is cancelled, if it is not too late; 0 for never"
     )
     connect_timeout: Annotated[int, Quantity(TIME, "1ms", "1h")] = Field(
         default=TIME.parse("5s"), description="host time that source and destination wait for each other"

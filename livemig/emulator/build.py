@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from livemig.clock.clock import Clock, VirtualClock, WallClock
+from livemig.config.migration import Migration
 from livemig.config.model import Config
 from livemig.events.schema import SOURCE
 from livemig.guests.darwin import Darwin
@@ -22,7 +23,7 @@ from livemig.machine.machine import Machine, MachineSpec
 from livemig.machine.ram import PAGE
 from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host
-from livemig.migration.side import Settings
+from livemig.migration.settings import Convergence, Settings, Throttling
 from livemig.timers.book3s import Book3S
 from livemig.timers.decrementer import DecrementerModel, Reset
 from livemig.timers.ticks import NEVER, NS_PER_S
@@ -86,10 +87,43 @@ def settings(config: Config) -> Settings:
     chunk = config.link.bandwidth // 8 * _CHUNK_NS // NS_PER_S // PAGE
     return Settings(
         downtime_ns=migration.downtime,
-        downtime_limit_ns=migration.downtime_limit,
         max_passes=migration.max_passes,
         advance=migration.time_policy == "advance",
         chunk_pages=min(max(chunk, 1), _CHUNK_PAGES),
+        convergence=_convergence(migration),
+        max_bandwidth=migration.max_bandwidth,
+        avail_switchover_bandwidth=migration.avail_switchover_bandwidth,
+        throttling=_throttling(migration),
+        pause_before_switchover=migration.pause_before_switchover,
+        cancel_at_ns=migration.cancel_at or None,
+    )
+
+
+def _convergence(migration: Migration) -> Convergence:
+    return Convergence(
+        policy=migration.convergence,
+        limit_ns=migration.downtime_limit,
+        steps=migration.downtime_steps,
+        delay_ns=migration.downtime_delay,
+        ramp_start_ns=migration.ramp_start,
+        ramp_after=migration.ramp_after,
+        ramp_step_ns=migration.ramp_step,
+        ramp_cooldown_ns=migration.ramp_cooldown,
+        ramp_limit_ns=migration.ramp_limit,
+        stall_passes=migration.stall_passes,
+    )
+
+
+def _throttling(migration: Migration) -> Throttling:
+    return Throttling(
+        auto_converge=migration.auto_converge,
+        trigger_threshold=migration.throttle_trigger_threshold,
+        initial=migration.cpu_throttle_initial,
+        increment=migration.cpu_throttle_increment,
+        tailslow=migration.cpu_throttle_tailslow,
+        maximum=migration.max_cpu_throttle,
+        dirty_limit=migration.dirty_limit,
+        vcpu_dirty_limit=migration.vcpu_dirty_limit,
     )
 
 

@@ -25,6 +25,10 @@ def commands(emulator: Emulator, quit_: Callable[[], None]) -> Mapping[str, Comm
         source = _source(emulator)
         await source.perform(lambda now: source.migrate(uri))
 
+    async def migrate_continue(state: str) -> None:
+        source = _source(emulator)
+        await source.perform(lambda now: source.proceed(now, state))
+
     async def migrate_cancel() -> None:
         source = _source(emulator)
         await source.perform(lambda now: source.side.cancel(now, "cancelled by the operator"))
@@ -36,6 +40,7 @@ def commands(emulator: Emulator, quit_: Callable[[], None]) -> Mapping[str, Comm
         "cont": Command(cont),
         "migrate": Command(migrate, {"uri": ("string", True), "detach": ("boolean", False)}),
         "migrate_cancel": Command(migrate_cancel),
+        "migrate-continue": Command(migrate_continue, {"state": ("string", True)}),
         "quit": Command(lambda: None, after=quit_),
     }
 

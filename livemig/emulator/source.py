@@ -68,6 +68,15 @@ class SourceEmulator(Emulator):
         parse_uri(uri)
         self._uri = uri
 
+    def proceed(self, now: int, state: str) -> None:
+        """QMP ``migrate-continue``.
+
+        Raises:
+            QmpError: the migration does not wait in ``state``.
+        """
+        if state != Status.PRE_SWITCHOVER or not self.side.proceed(now):
+            raise QmpError("GenericError", f"Migration not in expected state: {self.side.status}")
+
     def starts(self, now: int) -> int | None:
         if self._phase is _Phase.CONNECTED:
             return now
@@ -78,7 +87,7 @@ class SourceEmulator(Emulator):
     def held(self) -> bool:
         if self._phase is _Phase.WAITING:
             return self._uri is None and self.clock.now() >= self._start_ns
-        return self._phase is _Phase.CONNECTING
+        return self._phase is _Phase.CONNECTING or self.side.status is Status.PRE_SWITCHOVER
 
     def begin(self, now: int) -> None:
         if self._phase is _Phase.CONNECTED:
@@ -111,8 +120,5 @@ class SourceEmulator(Emulator):
             self.finish("duration")
 
     def progress(self) -> dict[str, Any]:
-        """``query-migrate``, for what precopy has."""
-        side = self.side
-        if side.status is Status.NONE:
-            return {}
-        return {"status": str(side.status), **({"error-desc": side.reason} if side.reason else {}), **side.figures()}
+        """``query-migrate``."""
+        return self.side.figures(self.clock.now())

@@ -34,9 +34,14 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     # QEMU's words: setup active device completed failed cancelled …
     "migration_state": ("status", "reason"),
     # One pass over dirty memory, written when it ends. `rate`: measured bytes a second; `remaining`: bytes dirty now.
+    # `downtime_limit_ns`: in force at its end; `expected_downtime_ns`: QEMU's, from the last look at the dirty bitmap.
     "migration_pass": (
         "pass", "dirty_pages", "zero_pages", "bytes", "rate", "remaining", "dirty_rate", "duration_ns",
+        "downtime_limit_ns", "expected_downtime_ns",
     ),
+    # The guest is slowed down from now on, or no longer (`cause` "end"): `percentage` of CPU time taken away
+    # ("auto-converge"), bytes a second that it can write now.
+    "cpu_throttled": ("cause", "percentage", "write_rate", "tb", "cpu_tb"),
     # The time state leaves and enters a machine. `saved` is what travels, as it is sent; `host` is all that the
     # strategy saw of the host's clocks: time_of_day_ns, ticks, tick_hz.
     "state_saved": ("strategy", "tb", "clock_ns", "decr", "host", "saved"),

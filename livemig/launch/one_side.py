@@ -14,7 +14,7 @@ from pathlib import Path
 from livemig.config.model import Config
 from livemig.emulator.process import Control, Outcome, run_destination, run_source
 from livemig.errors import OutputError, UsageError
-from livemig.events.schema import DESTINATION
+from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch import run_directory
 from livemig.link.uri import listen
 
@@ -39,6 +39,8 @@ def run_side(
     Raises:
         LivemigError: it could not start, or not write.
     """
+    if side == SOURCE and qmp is None and config.migration.pause_before_switchover:
+        raise UsageError(f"{side}: migration.pause_before_switchover needs --qmp, to be told `migrate-continue`")
     with ExitStack() as stack:
         listener = None
         if side == DESTINATION:

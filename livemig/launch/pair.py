@@ -21,6 +21,7 @@ from livemig.errors import LinkError, PeerLost, QmpError, plain
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.child import Child
 from livemig.link.uri import listen
+from livemig.migration.status import Status
 from livemig.qmp.client import QmpClient, open_qmp
 
 Progress = Callable[[str, dict[str, Any]], None]
@@ -148,6 +149,8 @@ async def _follow(side: _Side, client: QmpClient, progress: Progress) -> None:
         progress(side.child.side, event)
         if event["event"] in ("MIGRATION", "SHUTDOWN"):
             side.last = await client.execute("query-migrate")
+        if event.get("data", {}).get("status") == Status.PRE_SWITCHOVER:
+            await client.execute("migrate-continue", state=str(Status.PRE_SWITCHOVER))
         if event["event"] == "SHUTDOWN":
             side.finished = True
             await client.execute("quit")

@@ -69,7 +69,7 @@ def manifest(config: Config, config_file: str) -> dict[str, Any]:
             "late_tolerance_ns": config.checks.late_tolerance,
             "lost_after_ns": config.checks.lost_after,
             "downtime_ns": migration.downtime,
-            "downtime_limit_ns": migration.downtime_limit,
+            "downtime_limit_ns": build.settings(config).convergence.highest_ns,
         },
         "migration": {"status": "none", "owner": "source", "reason": "", "torn": []},
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from livemig.events.lines import Lines
 from livemig.guests.guest import Guest
@@ -68,7 +69,10 @@ class Machine:
         self.writes = 0
         """Page writes done so far."""
         self._clock_ns = clock_ns
-        self._born_ns = clock_ns
+        self.pace = Fraction(1)
+        """The share of its time in which the guest works on its memory; its CPUs' timers know nothing of it."""
+        self._paced_ns = clock_ns
+        self._worked_ns = 0
         self._world_ns = -clock_ns
         self._block_ns = 0
         self._guest_tb = guest_tb
@@ -150,7 +154,7 @@ class Machine:
         """Do the page writes that fall before ``t_ns``."""
         if not self.running:
             return
-        due = self.workload.writes_before(t_ns - self._world_ns - self._born_ns)
+        due = self.workload.writes_before(self._work_ns(t_ns - self._world_ns))
         if due > self.writes:
             self.ram.mark(self.workload.apply(self.ram.words, self.writes, due - self.writes))
             self.writes = due
@@ -196,14 +200,23 @@ class Machine:
             cpu.load_registers(saved)
 
     def load_workload(self, writes: int, run_ns: int) -> None:
-        """Go on with the memory workload after ``writes`` writes and ``run_ns`` of guest running time."""
+        """Go on with the memory workload after ``writes`` writes and ``run_ns`` of the guest's work."""
         self.writes = writes
-        self._born_ns = self._clock_ns - run_ns
+        self._worked_ns, self._paced_ns, self.pace = run_ns, self._clock_ns, Fraction(1)
 
     @property
     def run_ns(self) -> int:
-        """How long the guest had run when the machine was stopped."""
-        return self._clock_ns - self._born_ns
+        """How long the guest had worked on its memory when the machine was stopped."""
+        return self._work_ns(self._clock_ns)
+
+    def throttle(self, t_ns: int, pace: Fraction) -> None:
+        """From ``t_ns`` on the guest works on its memory for this share of its time, 0 to 1, evenly."""
+        self.catch_up(t_ns)
+        clock_ns = self.clock_ns(t_ns)
+        self._worked_ns, self._paced_ns, self.pace = self._work_ns(clock_ns), clock_ns, pace
+
+    def _work_ns(self, clock_ns: int) -> int:
+        return self._worked_ns + (clock_ns - self._paced_ns) * self.pace.numerator // self.pace.denominator
 
     def arms(self, t_ns: int) -> list[dict[str, object]]:
         """What ``timer_armed`` says of every decrementer as it stands, but for the cause."""

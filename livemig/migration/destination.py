@@ -13,7 +13,8 @@ from livemig.machine import snapshot
 from livemig.machine.machine import Machine
 from livemig.machine.time_state import Host
 from livemig.migration.frames import MAX_REASON, PROTOCOL_VERSION, Frame
-from livemig.migration.side import Emit, Settings, Side, Wire
+from livemig.migration.settings import Settings
+from livemig.migration.side import Emit, Side, Wire
 from livemig.migration.status import Status
 from livemig.strategies.strategy import Strategy
 from livemig.strategies.table import STRATEGIES

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from livemig.machine.machine import Machine
 from livemig.machine.time_state import Host
 from livemig.migration.frames import Frame
+from livemig.migration.settings import Settings
 from livemig.migration.status import FINAL, Status, follow
 
 _FRAME_BYTES = 64
@@ -26,17 +26,6 @@ class Emit(Protocol):
     """Where events go."""
 
     def __call__(self, t_ns: int, event: str, /, **fields: Any) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """``[migration]`` of the config, in ns; ``chunk_pages``: pages that go on the wire in one frame."""
-
-    downtime_ns: int
-    downtime_limit_ns: int
-    max_passes: int
-    advance: bool
-    chunk_pages: int
 
 
 def wire_bytes(fields: dict[str, Any], payload: int) -> int:

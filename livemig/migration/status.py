@@ -11,6 +11,7 @@ class Status(StrEnum):
     NONE = "none"
     SETUP = "setup"
     ACTIVE = "active"
+    PRE_SWITCHOVER = "pre-switchover"
     DEVICE = "device"
     COMPLETED = "completed"
     CANCELLING = "cancelling"
@@ -23,7 +24,10 @@ FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 ALLOWED: dict[Status, frozenset[Status]] = {
     Status.NONE: frozenset({Status.SETUP}),
     Status.SETUP: frozenset({Status.ACTIVE, Status.CANCELLING, Status.FAILED}),
-    Status.ACTIVE: frozenset({Status.DEVICE, Status.COMPLETED, Status.CANCELLING, Status.FAILED}),
+    Status.ACTIVE: frozenset(
+        {Status.PRE_SWITCHOVER, Status.DEVICE, Status.COMPLETED, Status.CANCELLING, Status.FAILED}
+    ),
+    Status.PRE_SWITCHOVER: frozenset({Status.DEVICE, Status.CANCELLING, Status.FAILED}),
     Status.DEVICE: frozenset({Status.COMPLETED, Status.CANCELLING, Status.FAILED}),
     Status.CANCELLING: frozenset({Status.CANCELLED}),
     Status.COMPLETED: frozenset(),

@@ -46,6 +46,13 @@ def test_the_defaults_in_units():
         "migration": {
             "strategy": "tb-offset", "time_policy": "advance", "start": "500ms", "downtime": "0ns",
             "downtime_limit": "300ms", "max_passes": 30, "connect_timeout": "5s", "transport": "unix",
+            "max_bandwidth": "0B/s", "avail_switchover_bandwidth": "0B/s", "convergence": "static",
+            "downtime_steps": 10, "downtime_delay": "1.25min", "ramp_start": "150ms", "ramp_after": 3,
+            "ramp_step": "100ms", "ramp_cooldown": "5s", "ramp_limit": "1.05s", "stall_passes": 0,
+            "auto_converge": False, "throttle_trigger_threshold": 50, "cpu_throttle_initial": 20,
+            "cpu_throttle_increment": 10, "cpu_throttle_tailslow": False, "max_cpu_throttle": 99,
+            "dirty_limit": False, "vcpu_dirty_limit": "1MiB/s", "pause_before_switchover": False,
+            "cancel_at": "0ns",
         },
         "link": {"bandwidth": "1Gbit/s", "latency": "100us", "jitter": "0ns"},
         "host": {
@@ -131,6 +138,26 @@ def test_lateness_is_tolerated_by_clock_unless_given(run, checks, tolerance):
             {"guest": {"kind": "linux", "linux": {"decrementer_max": 2**31}}},
             "guest.linux.decrementer_max",
             "guest.linux.decrementer_max < 2^(machine.decrementer_bits − 1)",
+        ),
+        (
+            {"migration": {"start": "1s", "cancel_at": "1s"}},
+            "migration.start",
+            "migration.start < migration.cancel_at",
+        ),
+        (
+            {"migration": {"ramp_start": "2s"}},
+            "migration.ramp_start",
+            "migration.ramp_start <= migration.ramp_limit",
+        ),
+        (
+            {"migration": {"cpu_throttle_initial": 50, "max_cpu_throttle": 49}},
+            "migration.max_cpu_throttle",
+            "migration.cpu_throttle_initial <= migration.max_cpu_throttle",
+        ),
+        (
+            {"migration": {"auto_converge": True, "dirty_limit": True}},
+            "migration.dirty_limit",
+            "one of dirty_limit and auto_converge",
         ),
         ({"guest": {"kind": "trace"}}, "guest.trace.file", "a path in guest.trace.file"),
     ],

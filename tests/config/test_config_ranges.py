@@ -45,6 +45,22 @@ RANGES = {
     "migration.downtime_limit": ("ns", 0, 2000 * S),
     "migration.max_passes": ("", 1, 1000),
     "migration.connect_timeout": ("ns", MS, H),
+    "migration.max_bandwidth": ("B/s", 0, 128 * 2**30),
+    "migration.avail_switchover_bandwidth": ("B/s", 0, 128 * 2**30),
+    "migration.downtime_steps": ("", 1, 1000),
+    "migration.downtime_delay": ("ns", US, H),
+    "migration.ramp_start": ("ns", 0, 2000 * S),
+    "migration.ramp_after": ("", 0, 1000),
+    "migration.ramp_step": ("ns", 0, 2000 * S),
+    "migration.ramp_cooldown": ("ns", US, H),
+    "migration.ramp_limit": ("ns", 0, 2000 * S),
+    "migration.stall_passes": ("", 0, 1000),
+    "migration.throttle_trigger_threshold": ("", 1, 100),
+    "migration.cpu_throttle_initial": ("", 1, 99),
+    "migration.cpu_throttle_increment": ("", 1, 99),
+    "migration.max_cpu_throttle": ("", 1, 99),
+    "migration.vcpu_dirty_limit": ("B/s", 4096, 64 * 2**30),
+    "migration.cancel_at": ("ns", 0, H),
     "link.bandwidth": ("bit/s", 1, 10**12),
     "link.latency": ("ns", US, 60 * S),
     "link.jitter": ("ns", 0, 60 * S),
@@ -75,6 +91,11 @@ CHOICES = {
     "guest.memory.locality": ("uniform", "hot", "sequential"),
     "migration.strategy": STRATEGIES,
     "migration.time_policy": ("advance", "freeze"),
+    "migration.convergence": ("static", "stepped", "ramp"),
+    "migration.auto_converge": (True, False),
+    "migration.cpu_throttle_tailslow": (True, False),
+    "migration.dirty_limit": (True, False),
+    "migration.pause_before_switchover": (True, False),
     "migration.transport": ("unix", "tcp"),
     "engine.kind": ("emulator", "qemu"),
     "engine.method": ("live", "stop-and-copy"),
@@ -93,6 +114,8 @@ ORDERED = (
     ("guest.arm_delay", "guest.handler_time"),
     ("guest.masked_for", "guest.masked_every"),
     ("guest.darwin.min", "guest.darwin.max"),
+    ("migration.ramp_start", "migration.ramp_limit"),
+    ("migration.cpu_throttle_initial", "migration.max_cpu_throttle"),
 )
 
 
@@ -190,6 +213,7 @@ def names():
 
 PAIRED = {key for pair in ORDERED for key in pair} | {
     "guest.linux.decrementer_max", "machine.decrementer_bits", "guest.kind", "guest.trace.file",
+    "migration.cancel_at", "migration.auto_converge", "migration.dirty_limit",
 }  # fmt: skip
 
 
@@ -200,11 +224,14 @@ def configurations(draw):
     for low, high in ORDERED:
         numbers[low], numbers[high] = sorted((numbers[low], numbers[high]))
     numbers["migration.start"] = min(numbers["migration.start"], numbers["run.duration"] - 1)
+    if numbers["migration.cancel_at"] <= numbers["migration.start"]:
+        numbers["migration.cancel_at"] = 0
     numbers["guest.masked_for"] = max(0, min(numbers["guest.masked_for"], numbers["guest.masked_every"] - 1))
     most = 2 ** (numbers["machine.decrementer_bits"] - 1) - 1
     numbers["guest.linux.decrementer_max"] = min(numbers["guest.linux.decrementer_max"], most)
     values = {key: written(key, number) for key, number in numbers.items()}
     values |= {key: draw(st.sampled_from(choices)) for key, choices in CHOICES.items()}
+    values["migration.dirty_limit"] &= not values["migration.auto_converge"]
     values["run.rate"] = draw(st.integers(1, 10**6)) / 1000
     values["machine.ram"] = f"{4 * draw(st.integers(2**8, 2**24))}KiB"
     values["guest.trace.file"] = "/logs/" + draw(names())

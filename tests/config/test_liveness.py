@@ -29,6 +29,14 @@ downtime_limit = "200us"
 """
 
 LINUX, PERIODIC, TRACE = "guest.kind=linux", "guest.kind=periodic", "guest.kind=trace"
+STEPPED = "migration.convergence=stepped"
+# writes as fast as the link: the passes neither shrink nor grow, and the ramp has time to rise
+RAMP = ["migration.convergence=ramp", "migration.ramp_start=100us", "migration.ramp_step=100us",
+        "migration.ramp_cooldown=1ms", "migration.ramp_limit=2ms", "guest.memory.dirty_rate=110MiB/s"]
+# a guest that writes faster than the link takes it, for as many seconds as throttling needs to be seen
+FAST = ["guest.kind=periodic", "machine.ram=64MiB", "run.duration=8s", "guest.memory.dirty_rate=200MiB/s",
+        "guest.memory.filled_percent=100", "migration.max_passes=40", "machine.cpus=1"]
+AUTO = "migration.auto_converge=true"
 LOG = Path(__file__).parents[2] / "configs/traces/linux-pseries-7.2-live.source.log.gz"
 
 # key → what makes it matter, and the change
@@ -73,6 +81,29 @@ CHANGES: dict[str, list[str]] = {
     "migration.downtime": ["migration.downtime=31ms"],
     "migration.downtime_limit": ["migration.downtime_limit=10ms"],
     "migration.max_passes": ["guest.memory.dirty_rate=4GiB/s", "migration.max_passes=2"],
+    "migration.max_bandwidth": ["migration.max_bandwidth=10MiB/s"],
+    "migration.avail_switchover_bandwidth": ["migration.avail_switchover_bandwidth=16GiB/s"],
+    "migration.convergence": ["migration.convergence=stepped"],
+    "migration.downtime_steps": [STEPPED, "migration.downtime_steps=2"],
+    "migration.downtime_delay": [STEPPED, "migration.downtime_delay=1ms"],
+    "migration.ramp_start": [*RAMP, "migration.ramp_start=500us"],
+    "migration.ramp_after": [*RAMP, "migration.ramp_after=1"],
+    "migration.ramp_step": [*RAMP, "migration.ramp_step=1ms"],
+    "migration.ramp_cooldown": [*RAMP, "migration.ramp_cooldown=9ms"],
+    "migration.ramp_limit": [*RAMP, "migration.ramp_limit=120us"],
+    "migration.stall_passes": [*RAMP, "guest.memory.dirty_rate=200MiB/s", "migration.ramp_limit=120us",
+                               "migration.stall_passes=2"],
+    "migration.auto_converge": [*FAST, "migration.auto_converge=true"],
+    "migration.throttle_trigger_threshold": [*FAST, AUTO, "migration.throttle_trigger_threshold=100"],
+    "migration.cpu_throttle_initial": [*FAST, AUTO, "migration.cpu_throttle_initial=40"],
+    "migration.cpu_throttle_increment": [*FAST, AUTO, "migration.cpu_throttle_increment=20"],
+    "migration.cpu_throttle_tailslow": [*FAST, AUTO, "migration.cpu_throttle_increment=60",
+                                        "migration.cpu_throttle_tailslow=true"],
+    "migration.max_cpu_throttle": [*FAST, AUTO, "migration.max_cpu_throttle=25"],
+    "migration.dirty_limit": [*FAST, "migration.dirty_limit=true"],
+    "migration.vcpu_dirty_limit": [*FAST, "migration.dirty_limit=true", "migration.vcpu_dirty_limit=5MiB/s"],
+    "migration.pause_before_switchover": ["migration.pause_before_switchover=true"],
+    "migration.cancel_at": ["migration.cancel_at=103ms"],
     "link.bandwidth": ["link.bandwidth=900Mbit/s"],
     "link.latency": ["link.latency=150us"],
     "link.jitter": ["link.jitter=50us"],

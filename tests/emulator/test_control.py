@@ -29,12 +29,12 @@ downtime = "50ms"
 Body = Callable[[QmpClient, QmpClient, str], Awaitable[None]]
 
 
-def drive(tmp_path: Path, clock: str, body: Body) -> tuple[int, int]:
+def drive(tmp_path: Path, clock: str, body: Body, *settings: str) -> tuple[int, int]:
     """Start both sides with QMP servers, run ``body``; gives their exit codes."""
     config = tmp_path / "config.toml"
     config.write_text(CONFIG.format(clock=clock))
     uri = f"unix:{tmp_path}/migrate"
-    common = ["--out", str(tmp_path / "run")]
+    common = ["--out", str(tmp_path / "run"), *(f"--set={setting}" for setting in settings)]
     commands = {
         "destination": ["destination", str(config), "--listen", uri, "--qmp", f"unix:{tmp_path}/d.qmp,server"],
         "source": ["source", str(config), "--qmp", f"unix:{tmp_path}/s.qmp"],
@@ -125,3 +125,62 @@ def test_a_malformed_uri_is_an_error_and_the_guest_runs_on(tmp_path: Path) -> No
         await destination.execute("quit")
 
     assert drive(tmp_path, "virtual", body) == (0, 0)
+
+
+PAUSE = "migration.pause_before_switchover=true"
+
+
+def test_at_pre_switchover_the_guest_stands_until_migrate_continue(tmp_path: Path) -> None:
+    async def body(source: QmpClient, destination: QmpClient, uri: str) -> None:
+        with pytest.raises(QmpError, match="Migration not in expected state: none"):
+            await source.execute("migrate-continue", state="pre-switchover")
+        await source.execute("migrate", uri=uri)
+        await told(source, "MIGRATION", status="pre-switchover")
+        assert await source.execute("query-status") == {"status": "finish-migrate", "running": False}
+        said = await source.execute("query-migrate")
+        assert said["status"] == "pre-switchover"
+        assert {"total-time", "setup-time", "expected-downtime", "ram"} <= said.keys()
+        assert "downtime" not in said
+        with pytest.raises(QmpError, match="Migration not in expected state: pre-switchover"):
+            await source.execute("migrate-continue", state="device")
+        await source.execute("migrate-continue", state="pre-switchover")
+        await told(source, "MIGRATION", status="device")
+        await told(source, "MIGRATION", status="completed")
+        done = await source.execute("query-migrate")
+        assert {"total-time", "setup-time", "downtime", "ram"} <= done.keys()
+        assert "expected-downtime" not in done
+        assert done["downtime"] >= 50
+        ram = done["ram"]
+        assert ram["precopy-bytes"] + ram["downtime-bytes"] == ram["transferred"] == ram["normal-bytes"]
+        await told(destination, "SHUTDOWN")
+        for client in (source, destination):
+            await client.execute("quit")
+
+    assert drive(tmp_path, "virtual", body, PAUSE) == (0, 0)
+
+
+@pytest.mark.parametrize("clock", ["virtual", "wall"])
+def test_cancelled_at_pre_switchover_the_guest_goes_on_and_the_destination_ends(tmp_path: Path, clock: str) -> None:
+    async def body(source: QmpClient, destination: QmpClient, uri: str) -> None:
+        await source.execute("migrate", uri=uri)
+        await told(source, "MIGRATION", status="pre-switchover")
+        await source.execute("migrate_cancel")
+        await told(source, "MIGRATION", status="cancelling")
+        await told(source, "RESUME")
+        await told(source, "MIGRATION", status="cancelled")
+        assert (await source.execute("query-migrate")).keys() == {"status", "error-desc", "x-livemig-owner"}
+        await told(destination, "MIGRATION", status="cancelled")
+        await told(source, "SHUTDOWN")
+        for client in (source, destination):
+            await client.execute("quit")
+
+    assert drive(tmp_path, clock, body, PAUSE) == (3, 3)
+
+
+def test_without_qmp_nobody_could_say_migrate_continue(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(clock="virtual"))
+    command = [sys.executable, "-m", "livemig", "source", str(config), "--connect", "unix:/nowhere", "--set", PAUSE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "needs --qmp" in done.stderr

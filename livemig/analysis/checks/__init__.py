@@ -16,11 +16,13 @@ from livemig.analysis.checks.interrupts import (
     pending_preserved,
 )
 from livemig.analysis.checks.machine import blackout_as_configured, one_owner, ram_identical
-from livemig.analysis.checks.timebase import tb_continuous, tb_monotonic, tb_synchronised
-from livemig.analysis.checks.twin import as_twin
+from livemig.analysis.checks.timebase import tb_continuous, tb_monotonic, tb_not_throttled, tb_synchronised
+from livemig.analysis.checks.twin import as_if_never_migrated, as_twin
 from livemig.analysis.checks.watchdog import no_false_watchdog
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.observer import Observer
+from livemig.analysis.throttled import Throttled
+from livemig.analysis.transfer import Transfer
 from livemig.analysis.twin import Twin
 from livemig.analysis.verdict import Unknown, Verdict, unknown
 from livemig.analysis.watchdog import Watchdog
@@ -39,18 +41,35 @@ CHECKS: Final[dict[str, Check]] = {
         tb_monotonic,
         tb_continuous,
         tb_synchronised,
+        tb_not_throttled,
         decr_matches_tb,
         one_owner,
         ram_identical,
         blackout_as_configured,
         no_false_watchdog,
         as_twin,
+        as_if_never_migrated,
         conservation,
     )
 }
 """In the order in which they matter to the guest."""
 
-_ONLY_WITH: Final[dict[Check, type[Observer]]] = {as_twin: Twin, no_false_watchdog: Watchdog}
+_ONLY_WITH: Final[dict[Check, type[Observer]]] = {
+    as_twin: Twin,
+    as_if_never_migrated: Twin,
+    no_false_watchdog: Watchdog,
+}
+
+
+def _in_vain(case: Case) -> bool:
+    """A migration was begun, and the guest did not cross."""
+    return case[Crossing].crossed is None and case[Transfer].status is not None
+
+
+_ONLY_IF: Final[dict[Check, Callable[[Case], bool]]] = {
+    as_if_never_migrated: _in_vain,
+    tb_not_throttled: lambda case: case[Throttled].stretches > 0,
+}
 
 
 def examine(case: Case) -> dict[str, Verdict]:
@@ -58,9 +77,17 @@ def examine(case: Case) -> dict[str, Verdict]:
     verdicts = {
         name: verdict_of(check, case)
         for name, check in CHECKS.items()
-        if check not in _ONLY_WITH or _ONLY_WITH[check] in case
+        if (check not in _ONLY_WITH or _ONLY_WITH[check] in case) and _is_asked_for(check, case)
     }
     return {name: _without_the_stop(verdict) for name, verdict in verdicts.items()} if _stop_is_torn(case) else verdicts
+
+
+def _is_asked_for(check: Check, case: Case) -> bool:
+    """Also where that cannot be told: the check will say why."""
+    try:
+        return check not in _ONLY_IF or _ONLY_IF[check](case)
+    except Exception:
+        return True
 
 
 def _stop_is_torn(case: Case) -> bool:

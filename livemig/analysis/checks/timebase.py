@@ -7,10 +7,11 @@ from livemig.analysis.continuity import reading_ticks, tb_error, tb_skew, tolera
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.manifest import FREEZE
 from livemig.analysis.policy import TimePolicy
+from livemig.analysis.throttled import Throttled
 from livemig.analysis.ticks import to_ns
 from livemig.analysis.timebase import Timebase
 from livemig.analysis.units import duration, plural
-from livemig.analysis.verdict import Verdict, invalid, unknown, valid
+from livemig.analysis.verdict import Verdict, invalid, not_exercised, unknown, valid
 
 
 def tb_monotonic(case: Case) -> Verdict:
@@ -43,6 +44,19 @@ def tb_continuous(case: Case) -> Verdict:
         return valid(f"TB resumes where it must; policy {policy}", stop.seen, resume.seen)
     does = "stands still over" if policy == FREEZE else "advances by"
     return valid(f"TB {does} the blackout: policy {policy}, found", stop.seen, resume.seen)
+
+
+def tb_not_throttled(case: Case) -> Verdict:
+    """While the guest's CPUs are throttled its timebase is not: every TB that is read is where the world has it."""
+    throttled, hz = case[Throttled], case.manifest.machine.timebase_hz
+    if not throttled.stretches or throttled.worst is None:
+        return not_exercised("the guest was not throttled")
+    error, seen = throttled.worst
+    if abs(error) > tolerance_ticks(case.manifest):
+        by = f"{plural(abs(error), 'tick')} ({duration(abs(to_ns(error, hz)))})"
+        return invalid(f"TB is {by} {'ahead' if error > 0 else 'behind'} while the guest is throttled", seen)
+    readings = plural(throttled.readings, "reading")
+    return valid(f"TB keeps to the world in {readings} over {duration(throttled.total_ns)} of throttling", seen)
 
 
 def tb_synchronised(case: Case) -> Verdict:

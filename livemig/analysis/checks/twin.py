@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from livemig.analysis.account import Account
 from livemig.analysis.case import Case
+from livemig.analysis.continuity import decr_slips, tb_error, tolerance_ticks
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.twin import Twin
 from livemig.analysis.units import plural
@@ -28,3 +29,29 @@ def as_twin(case: Case) -> Verdict:
                 f"cpu {cpu} misses {plural(missing, 'interrupt')} of its twin; {explained}", *evidence
             )
     return valid(f"{plural(apart, 'interrupt')} apart from the twin, all explained by the blackout")
+
+
+def as_if_never_migrated(case: Case) -> Verdict:
+    """A guest whose migration came to nothing has the timers that it would have had without one.
+
+    The twin's, event by event, until it was stopped for the last pass, if it was; TB and DECR, when it went on, where
+    they would have been without the stop; and from then on no interrupt missing but for the stop.
+    """
+    twin, crossing, manifest = case[Twin], case[Crossing], case.manifest
+    if twin.differs:
+        return invalid("before any stop the guest does what its twin does not", *twin.differs)
+    stop, resume = crossing.stop, crossing.resume
+    if stop is not None and resume is not None and crossing.pauses:
+        if abs(error := tb_error(manifest, stop, resume)) > tolerance_ticks(manifest):
+            return invalid(f"TB goes on {plural(abs(error), 'tick')} off", stop.seen, resume.seen)
+        if off := [cpu for cpu, slip in decr_slips(manifest, stop, resume).items() if abs(slip) > 1]:
+            return invalid(f"DECR does not go on as it was; first on cpu {off[0]}", stop.seen, resume.seen)
+        if forgotten := stop.raised() - resume.raised():
+            cpu, timer = min(forgotten)
+            return invalid(f"a pending interrupt is forgotten: cpu {cpu} {timer}", stop.seen, resume.seen)
+    after = as_twin(case)
+    if after.word != "valid":
+        return after
+    if stop is None:
+        return valid("the guest does what its twin does, to the end")
+    return valid("the guest does what its twin does, but for the stop", stop.seen)

@@ -1,0 +1,59 @@
+"""``query-migrate`` of a source, in QEMU's words and units: ms, bytes, pages, megabit a second."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from livemig.machine.ram import PAGE
+from livemig.migration.status import Status
+from livemig.timers.ticks import NS_PER_S
+
+if TYPE_CHECKING:
+    from livemig.migration.source import Source
+
+_NS_PER_MS = 1_000_000
+_BARE = frozenset({Status.SETUP, Status.FAILED, Status.CANCELLED})
+
+
+def progress(source: Source, now: int) -> dict[str, Any]:
+    """What QEMU shows in this status: nothing in ``none``, the status alone in ``setup``, ``failed``, ``cancelled``."""
+    status = source.status
+    if status is Status.NONE:
+        return {}
+    said: dict[str, Any] = {"status": str(status)}
+    if source.reason:
+        said["error-desc"] = source.reason
+    if status in _BARE or source.active_ns is None:
+        return said
+    over = status is Status.COMPLETED
+    said["total-time"] = ((source.ended_ns if over else now) - source.started_ns) // _NS_PER_MS
+    said["setup-time"] = (source.active_ns - source.started_ns) // _NS_PER_MS
+    if over and source.stopped_ns is not None:
+        said["downtime"] = (source.ended_ns - source.stopped_ns) // _NS_PER_MS
+    else:
+        said["expected-downtime"] = source.precopy.expected_downtime_ns // _NS_PER_MS
+        if source.precopy.throttle.percentage:
+            said["cpu-throttle-percentage"] = source.precopy.throttle.percentage
+    return {**said, "ram": _ram(source, over)}
+
+
+def _ram(source: Source, over: bool) -> dict[str, Any]:
+    precopy, ram = source.precopy, source.machine.ram
+    mbps = precopy.bandwidth.measured * 8 / 1e6
+    if over and source.active_ns is not None and source.ended_ns > source.active_ns:
+        mbps = precopy.bytes * 8 * NS_PER_S / (source.ended_ns - source.active_ns) / 1e6
+    return {
+        "transferred": precopy.bytes,
+        "remaining": 0 if over else precopy.remaining,
+        "total": ram.size,
+        "duplicate": precopy.zero_pages,
+        "normal": precopy.normal,
+        "normal-bytes": precopy.normal * PAGE,
+        "dirty-pages-rate": 0 if over else precopy.dirty_pages_rate,
+        "mbps": mbps,
+        "dirty-sync-count": precopy.passes,
+        "page-size": PAGE,
+        "pages-per-second": precopy.bandwidth.pages_per_second,
+        "precopy-bytes": precopy.precopy_bytes,
+        "downtime-bytes": precopy.downtime_bytes,
+    }

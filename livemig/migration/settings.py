@@ -1,0 +1,66 @@
+"""``[migration]`` of the configuration, as the state machines want it: ns, bytes, bytes a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Throttling:
+    """When the guest is slowed down, and how. Per cent; ``vcpu_dirty_limit``: bytes a second of each CPU."""
+
+    auto_converge: bool = False
+    trigger_threshold: int = 50
+    initial: int = 20
+    increment: int = 10
+    tailslow: bool = False
+    maximum: int = 99
+    dirty_limit: bool = False
+    vcpu_dirty_limit: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Convergence:
+    """The downtime limit over the passes: ``policy`` is ``static``, ``stepped`` or ``ramp``; times in ns.
+
+    Args:
+        delay_ns: from step to step, for a GiB of RAM. stall_passes: 0 for no stall detection.
+    """
+
+    policy: str = "static"
+    limit_ns: int = 300_000_000
+    steps: int = 10
+    delay_ns: int = 75_000_000_000
+    ramp_start_ns: int = 150_000_000
+    ramp_after: int = 3
+    ramp_step_ns: int = 100_000_000
+    ramp_cooldown_ns: int = 5_000_000_000
+    ramp_limit_ns: int = 1_050_000_000
+    stall_passes: int = 0
+
+    @property
+    def highest_ns(self) -> int:
+        """The downtime limit at its highest."""
+        return self.ramp_limit_ns if self.policy == "ramp" else self.limit_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a side goes by.
+
+    Args:
+        advance: guest time goes on over the blackout. chunk_pages: pages that go on the wire in one frame.
+        max_bandwidth, avail_switchover_bandwidth: bytes a second; 0 for no limit, and for the measured one.
+        cancel_at_ns: None for never.
+    """
+
+    downtime_ns: int
+    max_passes: int
+    advance: bool
+    chunk_pages: int
+    convergence: Convergence = Convergence()
+    max_bandwidth: int = 0
+    avail_switchover_bandwidth: int = 0
+    throttling: Throttling = Throttling()
+    pause_before_switchover: bool = False
+    cancel_at_ns: int | None = None
