@@ -86,6 +86,7 @@ class Cpu:
         self.own_unmask_at = 0
         """The same for the interrupts that EE does not mask."""
         self.mask_at = NEVER
+        self._reloaded: list[tuple[int, int, int]] = []
         self.reset: str | None = None
         """A watchdog asks for a reset of the machine, of this kind."""
 
@@ -93,11 +94,11 @@ class Cpu:
 
     def power_on(self, now: int) -> None:
         """At tick ``now``: the start-up values are programmed, nothing runs."""
-        self._start(now, self.facility.at_reset())
+        self._start(now, self.facility.at_reset(now, self._tb(now)))
 
     def restart(self, now: int, kind: str) -> None:
         """A reset of the machine at tick ``now``, of ``kind``: as power-on, but for what the facility keeps."""
-        self._start(now, self.facility.reset(self._timers(), kind))
+        self._start(now, self.facility.reset(self._timers(), kind, now, self._tb(now)))
 
     def _start(self, now: int, fresh: Timers) -> None:
         self.now = self.unmask_at = self.own_unmask_at = now
@@ -106,9 +107,10 @@ class Cpu:
             slot.step_at, slot.entering, slot.pending, slot.line = NEVER, 0, None, None
             self._count(slot, count)
             timer = self.facility.timers[slot.index]
-            if self.record is not None and (slot is self.main or count.armed):
+            due = self.facility.promised(fresh, slot.index)
+            if self.record is not None and (slot is self.main or due < NEVER):
                 value = count.expiry & (1 << timer.bits) - 1
-                self.record.arm(now, value, slot.due if count.armed else -1, RESET, slot.index)
+                self.record.arm(now, value, due if due < NEVER else -1, RESET, slot.index)
         for index in self.facility.raised_at_reset():
             self._raise(self.slots[index], now, now)
 
@@ -120,6 +122,9 @@ class Cpu:
     def run(self, until: int) -> None:
         """Live through every tick before ``until``."""
         while self.now < until:
+            if self.reset is not None:  # nothing is done any more until the machine is reset
+                self.now = until
+                return
             if self._trains and self._steady():
                 train.run(self, until)
             tick = max(self.now, self._next())
@@ -137,11 +142,15 @@ class Cpu:
             self.mask_at = tick + self.masking.every
             self.unmask_at = max(self.unmask_at, tick + self.masking.length)
         for slot in self.slots:
-            if slot.due <= tick:
+            if slot.due <= tick and self.reset is None:
                 self._apply(tick, self.facility.expire(self._timers(), slot.index, tick, self._tb(tick)))
         for index in self.facility.priority:
-            if self.slots[index].raised is not None and self._unmasks(index) <= tick:
+            if self.slots[index].raised is not None and self._unmasks(index) <= tick and self.reset is None:
                 self.deliver(self.slots[index], tick)
+        if self._reloaded and self.record is not None:
+            for index, value, due in self._reloaded:  # after the delivery of what they follow
+                self.record.arm(tick, value, due, RELOAD, index)
+        self._reloaded.clear()
 
     def _next(self) -> int:
         """The next tick at which anything happens."""
@@ -196,6 +205,19 @@ class Cpu:
         """``mtspr`` at ``tick``."""
         self._apply(tick, self.facility.write(self._timers(), register, value, tick, self._tb(tick)))
 
+    def resumed(self) -> None:
+        """Guest time goes on."""
+        self._apply(self.now, self.facility.resumed(self._timers(), self.now, self._tb(self.now)))
+
+    def write_timebase(self, clock_ns: int, value: int) -> None:
+        """``mttb`` at ``clock_ns`` of the virtual clock."""
+        self.timebase = self.timebase.written(clock_ns, value)
+        self._apply(self.now, self.facility.timebase_written(self._timers(), self.now, self._tb(self.now)))
+
+    def promised(self, slot: Slot) -> int:
+        """The tick at which its interrupt will be raised; NEVER if it will not."""
+        return self.facility.promised(self._timers(), slot.index)
+
     def _apply(self, tick: int, change: Change) -> None:
         self.spr = change.state.spr
         for slot, count in zip(self.slots, change.state.counts, strict=True):
@@ -206,9 +228,12 @@ class Cpu:
             slot = self.slots[effect.timer]
             if effect.wrote is not None and self.record is not None:
                 # a write that raises at once is due at once
-                at_once = tick if effect.line is Line.RAISE else -1
-                due = slot.due if slot.count.armed else at_once
-                self.record.arm(tick, effect.wrote, due, RELOAD if effect.reloaded else GUEST, slot.index)
+                promised = tick if effect.line is Line.RAISE else self.facility.promised(change.state, effect.timer)
+                due = promised if promised < NEVER else -1
+                if effect.reloaded:
+                    self._reloaded.append((effect.timer, effect.wrote, due))
+                else:
+                    self.record.arm(tick, effect.wrote, due, GUEST, slot.index)
             if effect.line is Line.LOWER:
                 slot.pending = slot.line = None
             elif effect.line is Line.RAISE:

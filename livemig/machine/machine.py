@@ -96,13 +96,15 @@ class Machine:
         self.workload.fill(self.ram.words)
         for cpu in self.cpus:
             if self._guest_tb is not None:
-                cpu.timebase = cpu.timebase.written(self._clock_ns, self._guest_tb)
+                cpu.write_timebase(self._clock_ns, self._guest_tb)
             cpu.boot()
         self.resume(t_ns)
 
     def reset_due_ns(self) -> int | None:
         """A barrier must fall here, so that a watchdog's reset comes at its tick; None if no watchdog runs."""
-        dues = [cpu.timebase.instant(tick) for cpu in self.cpus if (tick := cpu.earliest_reset()) < NEVER]
+        dues = [
+            cpu.timebase.instant(max(tick, cpu.now)) for cpu in self.cpus if (tick := cpu.earliest_reset()) < NEVER
+        ]
         return min(dues) + 1 + self._world_ns if dues and self.running else None
 
     def reset_asked(self) -> dict[str, object] | None:
@@ -124,6 +126,8 @@ class Machine:
         self.state = follow(self.state, RunState.RUNNING)
         self._world_ns = t_ns - self._clock_ns
         self._block_ns = t_ns
+        for cpu in self.cpus:
+            cpu.resumed()
 
     def stop(self, t_ns: int, state: RunState) -> None:
         """Guest time stands still; every CPU must have run to ``t_ns``."""
@@ -228,11 +232,11 @@ class Machine:
                 "timer": timer.name,
                 "value": time.reading(cpu.index * time.per_cpu + slot.index) & (1 << timer.bits) - 1,
                 "tb": time.tb(cpu.index),
-                "deadline_ns": None if slot.due >= NEVER else cpu.timebase.instant(slot.due) + stands,
+                "deadline_ns": None if due >= NEVER else cpu.timebase.instant(due) + stands,
             }
             for cpu in self.cpus
             for slot, timer in zip(cpu.slots, self.spec.facility.timers, strict=True)
-            if slot.index == 0 or slot.due < NEVER
+            if (due := cpu.promised(slot)) < NEVER or slot.index == 0
         ]
 
     def facts(self, t_ns: int) -> dict[str, object]:

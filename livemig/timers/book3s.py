@@ -48,10 +48,10 @@ class Book3S(TimerFacility):
     def priority(self) -> tuple[int, ...]:
         return tuple(reversed(range(len(self.models))))
 
-    def at_reset(self) -> Timers:
+    def at_reset(self, tick: int = 0, tb: int = 0) -> Timers:
         return Timers(tuple(map(at_reset, self.models)))
 
-    def reset(self, state: Timers, kind: str) -> Timers:
+    def reset(self, state: Timers, kind: str, tick: int, tb: int) -> Timers:
         """Where QEMU's reset of the machine leaves the timers alone, they count on."""
         fresh, kept = self.at_reset(), (Reset.CLOCK, Reset.ZERO)
         counts = zip(self.models, state.counts, fresh.counts, strict=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from livemig.timers.decrementer import Decrementer, Line
 from livemig.timers.ticks import NEVER
@@ -47,7 +47,8 @@ class Effect(NamedTuple):
 
     Attributes:
         timer: its index. line: of its interrupt. due: with RAISE, the tick at which it fell due.
-        wrote: it counts anew, from this value; None if it does not. reloaded: by itself, not by the guest.
+        wrote: it counts anew, from this value; None if it does not. reloaded: by itself, not by the guest. With RAISE
+            this is an arm that was due at once, at ``due``; else it is due when the new state promises.
     """
 
     timer: int
@@ -68,7 +69,7 @@ class Change(NamedTuple):
 class TimerFacility(ABC):
     """One family's timers. The first one is the CPU's main timer, the decrementer or the PIT."""
 
-    registers: tuple[str, ...] = ()
+    registers: ClassVar[tuple[str, ...]] = ()
     """Those of :attr:`Timers.spr`. They cross as registers do, whatever becomes of the counts."""
 
     @property
@@ -82,12 +83,22 @@ class TimerFacility(ABC):
         return tuple(range(len(self.timers)))
 
     @abstractmethod
-    def at_reset(self) -> Timers:
-        """At power-on, if the ticks begin at 0 (QEMU's virtual clock is 0 then)."""
+    def at_reset(self, tick: int = 0, tb: int = 0) -> Timers:
+        """At power-on. Start-up decrementers are points on the virtual clock, which is 0 at tick 0, whatever ``tick``
+        is now; intervals begin at ``tick``."""
 
-    def reset(self, state: Timers, kind: str) -> Timers:
-        """After a reset of the running machine, of ``kind``: as at power-on, unless the family keeps something."""
-        return self.at_reset()
+    def reset(self, state: Timers, kind: str, tick: int, tb: int) -> Timers:
+        """After a reset of the running machine, of ``kind``: as at power-on, unless the family keeps something. TB
+        counts on over it."""
+        return self.at_reset(tick, tb)
+
+    def resumed(self, state: Timers, tick: int, tb: int) -> Change:
+        """Guest time begins, or goes on after a stop."""
+        return Change(state)
+
+    def timebase_written(self, state: Timers, tick: int, tb: int) -> Change:
+        """``tb`` was written into TB at ``tick``. No count depends on it, but fixed intervals wait for its bits."""
+        return Change(state)
 
     def raised_at_reset(self) -> tuple[int, ...]:
         """Timers whose interrupt is up after either."""
@@ -100,6 +111,11 @@ class TimerFacility(ABC):
     def due(self, timer: int, count: Decrementer) -> int:
         """The tick at which ``count`` falls due; NEVER if it does not run."""
         return count.expiry + self.lag(timer) if count.armed else NEVER
+
+    def promised(self, state: Timers, timer: int) -> int:
+        """The tick at which its interrupt is raised if nothing is written until then; NEVER if it is not. A count may
+        fall due without one: its interrupt is not enabled, or it is the watchdog's first stage."""
+        return self.due(timer, state.counts[timer])
 
     @abstractmethod
     def reading(self, timer: int, count: Decrementer, tick: int) -> int:
