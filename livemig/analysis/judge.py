@@ -116,6 +116,8 @@ def _migration(case: Case) -> Migration:
         blackout_ns=_if_known(crossing.blackout_ns),
         passes=transfer.passes,
         bytes=transfer.octets,
+        machine_version=transfer.machine_version,
+        lost=transfer.lost,
     )
 
 

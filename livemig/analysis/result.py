@@ -16,7 +16,8 @@ from livemig.analysis.verdict import Verdict, Word
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """``owner``: source, destination or none. ``blackout_ns``: None if the guest did not cross."""
+    """``owner``: source, destination or none. ``blackout_ns``: None if the guest did not cross. ``lost``: what the
+    machine version has no place for, of what there was to send."""
 
     status: str
     owner: str
@@ -24,6 +25,8 @@ class Migration:
     blackout_ns: int | None
     passes: int
     bytes: int
+    machine_version: int | None = None
+    lost: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

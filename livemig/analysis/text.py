@@ -102,6 +102,8 @@ def _migration(result: Result) -> str:
     parts.append(
         f"{migration.passes:,} {'pass' if migration.passes == 1 else 'passes'}, {size(migration.bytes)}"
     )
+    if migration.lost:
+        parts.append(f"machine version {migration.machine_version} has no place for {' and '.join(migration.lost)}")
     return " · ".join(parts)
 
 

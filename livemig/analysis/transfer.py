@@ -20,10 +20,14 @@ class Transfer(Observer):
         self.octets = 0
         self.last_pass_ns = 0
         """How long the passes took that ended while the guest stood still before it crossed."""
+        self.machine_version: int | None = None
+        """Form of the state that was sent."""
+        self.lost: list[str] = []
+        """What that form has no place for, of what there was to send."""
         self._crossing = crossing
 
     def handlers(self) -> Mapping[str, Handler]:
-        return {"migration_pass": self._pass, "migration_state": self._state}
+        return {"migration_pass": self._pass, "migration_state": self._state, "state_saved": self._saved}
 
     def _pass(self, event: Event, place: Place) -> None:
         if event["side"] != SOURCE:
@@ -32,6 +36,10 @@ class Transfer(Observer):
         self.octets += event["bytes"]
         if self._crossing.running is None:
             self.last_pass_ns += event["duration_ns"]
+
+    def _saved(self, event: Event, place: Place) -> None:
+        self.machine_version = event.get("machine_version")
+        self.lost += [name for name in event.get("lost") or () if name not in self.lost]
 
     def _state(self, event: Event, place: Place) -> None:
         if event["side"] == SOURCE:

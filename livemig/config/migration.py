@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from decimal import Decimal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from livemig.config.presets import StrategyName
+from livemig.config.presets import MachineModel, MachineVersionName, StrategyName
 from livemig.config.quantity import Quantity
 from livemig.config.section import Section
 from livemig.config.units import BYTE_RATE, TIME
+
+
+def _version(given: Any) -> Any:
+    """1, 2, … and names with a machine model before them, as the names that there are."""
+    name = str(given) if type(given) in (int, float, Decimal) else given
+    if not isinstance(name, str):
+        return given
+    model, _, number = name.rpartition("-")
+    name = number if model in get_args(MachineModel) else name
+    names = get_args(MachineVersionName)
+    return names[int(name) - 1] if name in map(str, range(1, len(names) + 1)) else name
 
 
 class Migration(Section):
@@ -19,6 +31,16 @@ class Migration(Section):
     time_policy: Literal["advance", "freeze"] = Field(
         default="advance",
         description="guest time goes on during the blackout (advance) or stands still (freeze)",
+    )
+    machine_version: Annotated[MachineVersionName, BeforeValidator(_version)] = Field(
+        default="newest",
+        description="form of the state that the source writes: `7.2` has no timers, `8.2` not what is pending; "
+        "also 1, 2, 3, and with a model before it: `pseries-7.2`",
+    )
+    frequency_policy: Literal["refuse", "convert"] = Field(
+        default="refuse",
+        description="a destination whose timebase has another frequency refuses the guest, or goes on counting the "
+        "guest's at the source's (convert)",
     )
     start: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
         default=TIME.parse("500ms"), description="when migration begins; before `run.duration`"

@@ -107,6 +107,14 @@ class HostSide(Section):
     )
 
 
+class DestinationHost(HostSide):
+    """The host that the guest goes to."""
+
+    timebase_hz: Annotated[int, Quantity(FREQUENCY, "0Hz", "1GHz")] = Field(
+        default=0, description="frequency of the timebase there; 0Hz for `machine.timebase_hz`"
+    )
+
+
 class Host(Section):
     """What differs between the two hosts."""
 
@@ -114,7 +122,7 @@ class Host(Section):
         default=0, description="the destination's time of day minus the source's"
     )
     source: HostSide = HostSide()
-    destination: HostSide = HostSide()
+    destination: DestinationHost = DestinationHost()
 
 
 class Checks(Section):

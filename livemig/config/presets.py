@@ -20,6 +20,9 @@ StrategyName = Literal[
 ]
 STRATEGIES: Final[tuple[str, ...]] = get_args(StrategyName)
 
+MachineVersionName = Literal["7.2", "8.2", "newest"]
+"""Forms of the state that a source can write, the oldest first."""
+
 MachineModel = Literal["g3beige", "mac99", "pseries"]
 DEFAULT_MODEL: Final[MachineModel] = "g3beige"
 

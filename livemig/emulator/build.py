@@ -6,11 +6,13 @@ import time
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 from livemig.clock.clock import Clock, VirtualClock, WallClock
 from livemig.config.migration import Migration
 from livemig.config.model import Config
-from livemig.events.schema import SOURCE
+from livemig.config.presets import MachineVersionName
+from livemig.events.schema import DESTINATION, SOURCE
 from livemig.guests.darwin import Darwin
 from livemig.guests.guest import Guest
 from livemig.guests.linux import Linux
@@ -23,6 +25,7 @@ from livemig.machine.machine import Machine, MachineSpec
 from livemig.machine.ram import PAGE
 from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host
+from livemig.machine.version import VERSIONS
 from livemig.migration.settings import Convergence, Settings, Throttling
 from livemig.timers.book3s import Book3S
 from livemig.timers.decrementer import DecrementerModel, Reset
@@ -35,8 +38,8 @@ _CATCH_UP_NS = 2_000_000
 """How late a sleeping task wakes on a host that has other work, or thereabouts."""
 
 
-def spec(config: Config) -> MachineSpec:
-    """What both sides must agree on."""
+def spec(config: Config, side: str = SOURCE) -> MachineSpec:
+    """What both sides must agree on, as ``side`` has it."""
     machine = config.machine
     model = DecrementerModel(
         bits=machine.decrementer_bits,
@@ -45,7 +48,8 @@ def spec(config: Config) -> MachineSpec:
         underflow_lag=1 if machine.underflow_at == "minus-one" else 0,
         reset=Reset(machine.reset_decrementer),
     )
-    return MachineSpec(machine.model, machine.cpus, machine.ram, machine.timebase_hz, Book3S(model))
+    there = config.host.destination.timebase_hz if side == DESTINATION else 0
+    return MachineSpec(machine.model, machine.cpus, machine.ram, there or machine.timebase_hz, Book3S(model))
 
 
 def machine(config: Config, side: str) -> Machine:
@@ -57,7 +61,7 @@ def machine(config: Config, side: str) -> Machine:
     source = side == SOURCE
     return Machine(
         side,
-        spec(config),
+        spec(config, side),
         [_guest(config, cpu) for cpu in range(config.machine.cpus)],
         _workload(config),
         clock_ns=host(config, side).clock_origin_ns,
@@ -90,6 +94,8 @@ def settings(config: Config) -> Settings:
         max_passes=migration.max_passes,
         advance=migration.time_policy == "advance",
         chunk_pages=min(max(chunk, 1), _CHUNK_PAGES),
+        form=VERSIONS[get_args(MachineVersionName).index(migration.machine_version)],
+        convert_frequency=migration.frequency_policy == "convert",
         convergence=_convergence(migration),
         max_bandwidth=migration.max_bandwidth,
         avail_switchover_bandwidth=migration.avail_switchover_bandwidth,

@@ -43,9 +43,13 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     # ("auto-converge"), bytes a second that it can write now.
     "cpu_throttled": ("cause", "percentage", "write_rate", "tb", "cpu_tb"),
     # The time state leaves and enters a machine. `saved` is what travels, as it is sent; `host` is all that the
-    # strategy saw of the host's clocks: time_of_day_ns, ticks, tick_hz.
-    "state_saved": ("strategy", "tb", "clock_ns", "decr", "host", "saved"),
-    "state_restored": ("strategy", "tb_before", "tb_after", "clock_ns", "decr_before", "decr_after", "host", "saved"),
+    # strategy saw of the host's clocks: time_of_day_ns, ticks, tick_hz. `lost`: what the machine version has no place
+    # for, "timers" and "pending": at the save of what there was to send, at the restore whatever it may have been.
+    "state_saved": ("strategy", "tb", "clock_ns", "decr", "host", "saved", "machine_version", "lost"),
+    "state_restored": (
+        "strategy", "tb_before", "tb_after", "clock_ns", "decr_before", "decr_after", "host", "saved",
+        "machine_version", "lost",
+    ),
     # The last line of a log that was written to its end.
     "run_ended": ("reason",),
 }  # fmt: skip

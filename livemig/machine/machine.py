@@ -195,6 +195,15 @@ class Machine:
         for cpu, timebase in zip(self.cpus, state.timebases, strict=True):
             cpu.load_time(timebase, state.of_cpu(cpu.index), timebase.ticks(state.clock_ns - 1) + 1)
 
+    def count_at(self, hz: int) -> None:
+        """Be at reset once more, with a timebase of ``hz``."""
+        self.spec = replace(self.spec, timebase_hz=hz)
+        timebase = Timebase(0, 0, hz)
+        for cpu in self.cpus:
+            cpu.timebase, record, cpu.record = timebase, cpu.record, None
+            cpu.power_on(timebase.ticks(self._clock_ns - 1) + 1)
+            cpu.record = record
+
     def advance(self, t_ns: int, ns: int) -> None:
         """Let the guest's timebase go on by ``ns`` while the machine is stopped; its CPUs have done nothing since."""
         time = self.time_state(t_ns)

@@ -1,8 +1,10 @@
 """The snapshot: named, versioned sections in a fixed order, as one msgpack value.
 
-The machine's timebase comes before any CPU ("otherwise we'll be trying to restore it before the timebase is
-restored", D. Gibson, the thread, #1). A newer version or an unknown section that is marked mandatory is refused; an
-unknown optional one is skipped.
+The machine's timebase comes before any timer, and both before any CPU ("otherwise we'll be trying to restore it
+before the timebase is restored", D. Gibson, the thread, #1). A section may have subsections, named ``section/part``
+and with a version of their own, which are sent only where they say something (as QEMU's ``vmstate`` subsections): one
+that is not there is fine. What is newer than understood is refused, and what is unknown too if it is marked mandatory;
+the unknown rest is skipped.
 """
 
 from __future__ import annotations
@@ -15,12 +17,18 @@ import msgpack
 
 from livemig.errors import ProtocolError
 from livemig.machine.cpu import Cpu
+from livemig.machine.version import NEWEST, MachineVersion, version
 
-VERSION = 1
+VERSION = 2
+PENDING = "timers/pending"
+
+Kinds = Mapping[str, type]
 
 # name → (newest version understood, the keys it must have with their types)
-SECTIONS: Mapping[str, tuple[int, Mapping[str, type]]] = {
+SECTIONS: Mapping[str, tuple[int, Kinds]] = {
     "timebase": (1, {"strategy": str, "saved": dict}),
+    "timers": (1, {"saved": dict}),
+    PENDING: (1, {"saved": dict}),
     "cpu": (
         1,
         {
@@ -38,69 +46,128 @@ class Section:
 
     name: str
     fields: dict[str, Any]
+    subsections: tuple[Section, ...] = ()
     version: int = 1
     mandatory: bool = True
 
 
-def sections_of(strategy: str, saved: dict[str, Any], cpus: list[Cpu], memory: dict[str, Any]) -> list[Section]:
+@dataclass(frozen=True, slots=True)
+class TimeParts:
+    """What a strategy saved, as it is sent. None: not there.
+
+    Args:
+        timebase: of the machine and its CPUs. timers: of every timer. pending: of their interrupts.
+    """
+
+    timebase: dict[str, Any]
+    timers: dict[str, Any] | None = None
+    pending: dict[str, Any] | None = None
+
+    def together(self) -> dict[str, Any]:
+        """All there is, by name."""
+        return {**self.timebase, **(self.timers or {}), **(self.pending or {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One that was read and checked. ``skipped``: names of what was not understood, and need not be."""
+
+    form: MachineVersion
+    strategy: str
+    time: TimeParts
+    cpus: list[dict[str, Any]]
+    memory: dict[str, Any]
+    skipped: list[str]
+
+
+def sections_of(strategy: str, time: TimeParts, cpus: list[Cpu], memory: dict[str, Any]) -> list[Section]:
     """Everything that crosses, in order."""
+    pending = () if time.pending is None else (Section(PENDING, {"saved": time.pending}, mandatory=False),)
+    timers = [] if time.timers is None else [Section("timers", {"saved": time.timers}, pending)]
     return [
-        Section("timebase", {"strategy": strategy, "saved": saved}),
+        Section("timebase", {"strategy": strategy, "saved": time.timebase}),
+        *timers,
         *(Section("cpu", {"index": cpu.index, **cpu.registers()}) for cpu in cpus),
         Section("memory", memory),
     ]
 
 
-def pack(sections: list[Section]) -> bytes:
+def pack(sections: list[Section], form: MachineVersion = NEWEST) -> bytes:
     """The wire form."""
-    body = [[s.name, s.version, s.mandatory, s.fields] for s in sections]
-    packed: bytes = msgpack.packb({"version": VERSION, "sections": body})
+    body = [_entry(section) for section in sections]
+    packed: bytes = msgpack.packb({"version": VERSION, "machine_version": form.number, "sections": body})
     return packed
 
 
-def unpack(data: bytes, cpus: int) -> tuple[list[Section], list[str]]:
-    """Read and check a snapshot for a machine of ``cpus`` CPUs; also gives what was skipped.
+def _entry(section: Section) -> list[Any]:
+    parts = [_entry(part) for part in section.subsections]
+    return [section.name, section.version, section.mandatory, section.fields, parts]
+
+
+def unpack(data: bytes, cpus: int) -> Snapshot:
+    """Read and check a snapshot for a machine of ``cpus`` CPUs.
 
     Raises:
         ProtocolError: malformed, newer than understood, a section missing, doubled or out of order.
     """
-    sections: list[Section] = []
+    value = _value(data)
+    form = version(value.get("machine_version"))
+    if form is None:
+        told = f"{value.get('machine_version')} is not one of 1 to {NEWEST.number}, the newest understood"
+        raise ProtocolError("snapshot", "machine_version", told)
     skipped: list[str] = []
-    for entry in _entries(data):
-        if not isinstance(entry, list) or [type(part) for part in entry] != [str, int, bool, dict]:
-            raise ProtocolError("snapshot", "sections", "an entry is not [name, version, mandatory, fields]")
-        section = Section(entry[0], entry[3], entry[1], entry[2])
-        if section.name in SECTIONS:
-            _check(section)
-            sections.append(section)
-        elif section.mandatory:
-            raise ProtocolError("snapshot", section.name, "an unknown section, and a mandatory one")
-        else:
-            skipped.append(section.name)
-    expected = ["timebase", *["cpu"] * cpus, "memory"]
+    sections = _known(value["sections"], "", skipped)
     names = [section.name for section in sections]
-    if names != expected or [s.fields["index"] for s in sections[1:-1]] != list(range(cpus)):
-        raise ProtocolError("snapshot", "sections", f"{names} is not timebase, {cpus} × cpu in order, memory")
-    return sections, skipped
+    expected = ["timebase", *(["timers"] if form.timers else []), *["cpu"] * cpus, "memory"]
+    for name in expected:
+        if name not in names:
+            raise ProtocolError("snapshot", name, f"missing, and mandatory in machine version {form.number}")
+    of_cpus = [section.fields for section in sections if section.name == "cpu"]
+    if names != expected or [fields["index"] for fields in of_cpus] != list(range(cpus)):
+        raise ProtocolError("snapshot", "sections", f"{names} is not {expected}, CPUs in order")
+    timers = sections[1] if form.timers else None
+    parts = {part.name: part.fields["saved"] for part in timers.subsections} if timers else {}
+    saved = sections[0].fields
+    time = TimeParts(saved["saved"], timers.fields["saved"] if timers else None, parts.get(PENDING))
+    return Snapshot(form, saved["strategy"], time, of_cpus, sections[-1].fields, skipped)
 
 
-def _entries(data: bytes) -> list[Any]:
+def _value(data: bytes) -> dict[str, Any]:
     try:
         value = msgpack.unpackb(data, strict_map_key=True)
     except (ValueError, msgpack.exceptions.UnpackException) as error:
         raise ProtocolError("snapshot", "payload", f"not msgpack: {error}") from error
     if not isinstance(value, dict) or not isinstance(value.get("sections"), list):
         raise ProtocolError("snapshot", "payload", "no list of sections")
-    version = value.get("version")
-    if not isinstance(version, int) or version > VERSION:
-        raise ProtocolError("snapshot", "version", f"{version} is newer than {VERSION}, the newest understood")
-    return list(value["sections"])
+    if (newest := value.get("version")) != VERSION:
+        raise ProtocolError("snapshot", "version", f"{newest}, but {VERSION} is the one that is understood here")
+    return value
 
 
-def _check(section: Section) -> None:
-    newest, fields = SECTIONS[section.name]
-    if section.version > newest:
-        raise ProtocolError("snapshot", section.name, f"version {section.version}; {newest} is the newest understood")
-    for name, kind in fields.items():
-        if type(section.fields.get(name)) is not kind:
-            raise ProtocolError("snapshot", f"{section.name}.{name}", f"missing, or not of type {kind.__name__}")
+def _known(entries: list[Any], within: str, skipped: list[str]) -> list[Section]:
+    """The sections, or the subsections ``within`` one; the names of what can be skipped go to ``skipped``."""
+    known = []
+    for entry in entries:
+        if not isinstance(entry, list) or [type(part) for part in entry] != [str, int, bool, dict, list]:
+            problem = "an entry is not [name, version, mandatory, fields, subsections]"
+            raise ProtocolError("snapshot", within or "sections", problem)
+        name, number, mandatory, fields, parts = entry
+        if name not in SECTIONS or name.rpartition("/")[0] != within:
+            if mandatory:
+                raise ProtocolError("snapshot", name, "an unknown section, and a mandatory one")
+            skipped.append(name)
+            continue
+        _check(name, number, fields)
+        known.append(Section(name, fields, tuple(_known(parts, name, skipped)), number, mandatory))
+    if within and len({section.name for section in known}) != len(known):
+        raise ProtocolError("snapshot", within, "a subsection is there twice")
+    return known
+
+
+def _check(name: str, number: int, fields: dict[str, Any]) -> None:
+    newest, keys = SECTIONS[name]
+    if number > newest:
+        raise ProtocolError("snapshot", name, f"version {number}; {newest} is the newest understood")
+    for key, kind in keys.items():
+        if type(fields.get(key)) is not kind:
+            raise ProtocolError("snapshot", f"{name}.{key}", f"missing, or not of type {kind.__name__}")

@@ -7,17 +7,21 @@ sent, it refuses before that, and the source runs on.
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from livemig.errors import ProtocolError
 from livemig.machine import snapshot
 from livemig.machine.machine import Machine
 from livemig.machine.time_state import Host
+from livemig.machine.version import NEWEST, version
 from livemig.migration.frames import MAX_REASON, PROTOCOL_VERSION, Frame
 from livemig.migration.settings import Settings
 from livemig.migration.side import Emit, Side, Wire
 from livemig.migration.status import Status
-from livemig.strategies.strategy import Strategy
+from livemig.strategies.parts import joined, restore
+from livemig.strategies.strategy import Saved, Strategy
 from livemig.strategies.table import STRATEGIES
+from livemig.timers.ticks import NS_PER_S
 
 
 class Destination(Side):
@@ -27,7 +31,8 @@ class Destination(Side):
         super().__init__(machine, host, wire, settings, emit)
         self.resumed_ns: int | None = None
         self.strategy: Strategy | None = None
-        self._sections: list[snapshot.Section] = []
+        self._snapshot_read: snapshot.Snapshot | None = None
+        self._saved: Saved = {}
 
     def receive(self, now: int, frame: Frame) -> None:
         """A frame has arrived (but for page content, which goes to RAM on the way).
@@ -53,21 +58,22 @@ class Destination(Side):
     def tick(self, now: int) -> None:
         """``due`` has come: the guest goes on here."""
         self.due = None
-        machine, strategy = self.machine, self.strategy
+        machine, strategy, read = self.machine, self.strategy, self._snapshot_read
         assert strategy is not None
+        assert read is not None
         fresh = machine.time_state(now)
-        saved = self._sections[0].fields["saved"]
         host = self.host.at(now)
-        machine.load_time(strategy.restore(fresh, saved, host))
-        for cpu, section in zip(machine.cpus, self._sections[1:], strict=False):
-            cpu.load_registers(section.fields)
-        memory = self._sections[-1].fields
+        machine.load_time(restore(strategy, fresh, self._saved, host, read.form))
+        for cpu, registers in zip(machine.cpus, read.cpus, strict=True):
+            cpu.load_registers(registers)
+        memory = read.memory
         machine.load_workload(memory["writes"], memory["run_ns"])
         after = machine.time_state(now)
         self._emit(
             now, "state_restored", strategy=strategy.name, tb_before=fresh.tb(), tb_after=after.tb(),
             clock_ns=after.clock_ns, decr_before=[fresh.decr(i) for i in fresh.cpus],
-            decr_after=[after.decr(i) for i in after.cpus], host=asdict(host), saved=saved,
+            decr_after=[after.decr(i) for i in after.cpus], host=asdict(host), saved=read.time.together(),
+            machine_version=read.form.number, lost=read.form.lacks(),
         )  # fmt: skip
         machine.resume(now)
         self.resumed_ns = now
@@ -92,15 +98,32 @@ class Destination(Side):
         fields = frame.fields
         if fields["version"] != PROTOCOL_VERSION:
             raise ProtocolError("hello", "version", f"{fields['version']}, but this side speaks {PROTOCOL_VERSION}")
-        ours = self.machine.spec.as_fields()
-        for key, value in ours.items():
-            if fields["machine"].get(key) != value:
-                raise ProtocolError("hello", f"machine.{key}", f"{fields['machine'].get(key)}, but here it is {value}")
+        self._compare(fields["machine"])
         if fields["strategy"] not in STRATEGIES:
             raise ProtocolError("hello", "strategy", f"{fields['strategy']!r} is not known here")
         self.strategy = STRATEGIES[fields["strategy"]]
-        self._enter(now, Status.ACTIVE)
+        self._enter(now, Status.ACTIVE, self._convert(fields["machine"]))
         self._send(now, "welcome", {"version": PROTOCOL_VERSION})
+
+    def _compare(self, theirs: dict[str, Any]) -> None:
+        if version(number := theirs.get("version")) is None:
+            told = f"{number}, but {NEWEST.number} is the newest understood here"
+            raise ProtocolError("hello", "machine.version", told)
+        for key, ours in self.machine.spec.as_fields().items():
+            if key == "timebase_hz" and self.settings.convert_frequency and type(theirs.get(key)) is int:
+                continue
+            if theirs.get(key) != ours:
+                raise ProtocolError("hello", f"machine.{key}", f"{theirs.get(key)}, but here it is {ours}")
+        if not 0 < theirs["timebase_hz"] <= NS_PER_S:
+            raise ProtocolError("hello", "machine.timebase_hz", f"{theirs['timebase_hz']} is not of 1 to {NS_PER_S}")
+
+    def _convert(self, theirs: dict[str, Any]) -> str:
+        """Count the guest's ticks as they were counted; says so, if it makes a difference."""
+        hz, ours = theirs["timebase_hz"], self.machine.spec.timebase_hz
+        if hz == ours:
+            return ""
+        self.machine.count_at(hz)
+        return f"the guest's timebase is counted at {hz} Hz here too, where it would be {ours} Hz"
 
     def _pass_end(self, now: int, frame: Frame) -> None:
         self._need(frame, Status.ACTIVE)
@@ -108,17 +131,17 @@ class Destination(Side):
     def _snapshot(self, now: int, frame: Frame) -> None:
         self._need(frame, Status.ACTIVE)
         assert self.strategy is not None
-        sections, skipped = snapshot.unpack(frame.payload, self.machine.spec.cpus)
-        timebase = sections[0].fields
-        if timebase["strategy"] != self.strategy.name:
-            raise ProtocolError("snapshot", "timebase.strategy", f"{timebase['strategy']!r} was not announced")
         spec = self.machine.spec
-        self.strategy.check(timebase["saved"], spec.cpus, len(spec.facility.timers))
+        read = snapshot.unpack(frame.payload, spec.cpus)
+        if read.strategy != self.strategy.name:
+            raise ProtocolError("snapshot", "timebase.strategy", f"{read.strategy!r} was not announced")
+        per_cpu = len(spec.facility.timers)
+        self._saved = self.strategy.check(joined(self.strategy, read.time, spec.cpus * per_cpu), spec.cpus, per_cpu)
         digest = self.machine.ram.digest()
-        if sections[-1].fields["digest"] != digest:
+        if read.memory["digest"] != digest:
             raise ProtocolError("snapshot", "memory.digest", "the RAM that arrived is not the RAM that was sent")
-        self._sections = sections
-        self._enter(now, Status.DEVICE, f"skipped: {', '.join(skipped)}" if skipped else "")
+        self._snapshot_read = read
+        self._enter(now, Status.DEVICE, f"skipped: {', '.join(read.skipped)}" if read.skipped else "")
         self._send(now, "loaded", {"ram_digest": digest})
 
     def _switchover(self, now: int, frame: Frame) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from livemig.machine.version import NEWEST, MachineVersion
+
 
 @dataclass(frozen=True, slots=True)
 class Throttling:
@@ -51,7 +53,8 @@ class Settings:
     Args:
         advance: guest time goes on over the blackout. chunk_pages: pages that go on the wire in one frame.
         max_bandwidth, avail_switchover_bandwidth: bytes a second; 0 for no limit, and for the measured one.
-        cancel_at_ns: None for never.
+        cancel_at_ns: None for never. form: of the state that a source writes. convert_frequency: a destination takes a
+            guest whose timebase has another frequency than its own.
     """
 
     downtime_ns: int
@@ -64,3 +67,5 @@ class Settings:
     throttling: Throttling = Throttling()
     pause_before_switchover: bool = False
     cancel_at_ns: int | None = None
+    form: MachineVersion = NEWEST
+    convert_frequency: bool = False

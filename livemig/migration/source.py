@@ -19,7 +19,8 @@ from livemig.migration.progress import progress
 from livemig.migration.settings import Settings
 from livemig.migration.side import Emit, Side, Wire
 from livemig.migration.status import Status
-from livemig.strategies.strategy import Saved, Strategy
+from livemig.strategies.parts import lost, parts
+from livemig.strategies.strategy import Strategy
 
 _ANSWERS = {"hello": "welcome", "snapshot": "loaded", "switchover": "resumed"}
 
@@ -40,7 +41,7 @@ class Source(Side):
         self._expected = ""
         self._last_pass = False
         self._digest = ""
-        self._saved: Saved = {}
+        self._parts = snapshot.TimeParts({})
         self._saved_at = 0
 
     # -- what the driver calls ------------------------------------------------------------------------------------
@@ -62,7 +63,7 @@ class Source(Side):
         self.due = None
         hello = {
             "version": PROTOCOL_VERSION,
-            "machine": self.machine.spec.as_fields(),
+            "machine": {**self.machine.spec.as_fields(), "version": self.settings.form.number},
             "strategy": self.strategy.name,
             "capabilities": [],
         }
@@ -145,13 +146,16 @@ class Source(Side):
         self.precopy.stopped(now)
         self.stopped_ns = now
         host = self.host.at(now)
-        self._saved, self._saved_at = self.strategy.save(machine.time_state(now), host), host.time_of_day_ns
+        saved, self._saved_at = self.strategy.save(machine.time_state(now), host), host.time_of_day_ns
+        form = self.settings.form
+        self._parts = parts(self.strategy, saved, form)
         facts = machine.facts(now)
         self._digest = machine.ram.digest()
         self._emit(now, "machine_stopped", **facts, ram_digest=self._digest)
         self._emit(
             now, "state_saved", strategy=self.strategy.name, tb=facts["tb"], clock_ns=facts["clock_ns"],
-            decr=facts["decr"], host=asdict(host), saved=self._saved,
+            decr=facts["decr"], host=asdict(host), saved=self._parts.together(),
+            machine_version=form.number, lost=lost(self.strategy, saved, form),
         )  # fmt: skip
         if self.settings.pause_before_switchover:
             self._enter(now, Status.PRE_SWITCHOVER)
@@ -170,8 +174,8 @@ class Source(Side):
             return
         self._last_pass = False
         memory = {"writes": self.machine.writes, "run_ns": self.machine.run_ns, "digest": self._digest}
-        sections = snapshot.sections_of(self.strategy.name, self._saved, self.machine.cpus, memory)
-        self._ask(now, "snapshot", payload=snapshot.pack(sections))
+        sections = snapshot.sections_of(self.strategy.name, self._parts, self.machine.cpus, memory)
+        self._ask(now, "snapshot", payload=snapshot.pack(sections, self.settings.form))
 
     def _loaded(self, now: int, frame: Frame) -> None:
         if frame.fields["ram_digest"] != self._digest:

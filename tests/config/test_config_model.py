@@ -44,7 +44,8 @@ def test_the_defaults_in_units():
             },
         },
         "migration": {
-            "strategy": "tb-offset", "time_policy": "advance", "start": "500ms", "downtime": "0ns",
+            "strategy": "tb-offset", "time_policy": "advance", "machine_version": "newest",
+            "frequency_policy": "refuse", "start": "500ms", "downtime": "0ns",
             "downtime_limit": "300ms", "max_passes": 30, "connect_timeout": "5s", "transport": "unix",
             "max_bandwidth": "0B/s", "avail_switchover_bandwidth": "0B/s", "convergence": "static",
             "downtime_steps": 10, "downtime_delay": "1.25min", "ramp_start": "150ms", "ramp_after": 3,
@@ -58,7 +59,7 @@ def test_the_defaults_in_units():
         "host": {
             "clock_skew": "0ns",
             "source": {"tick_hz": "2.5GHz", "tick_origin": 0, "clock_origin": "0ns"},
-            "destination": {"tick_hz": "2.5GHz", "tick_origin": 0, "clock_origin": "0ns"},
+            "destination": {"tick_hz": "2.5GHz", "tick_origin": 0, "clock_origin": "0ns", "timebase_hz": "0Hz"},
         },
         "engine": {
             "kind": "emulator", "binary": "", "source_binary": "", "destination_binary": "", "qemu_root": "",

@@ -74,6 +74,7 @@ RANGES = {
     "engine.masked_loops": ("", 0, 2**32 - 1),
     "engine.set_timebase": ("", 0, INT64_MAX),
     "engine.start_timeout": ("ns", S, H),
+    "host.destination.timebase_hz": ("Hz", 0, 10**9),
     "checks.late_tolerance": ("ns", 0, H),
     "checks.lost_after": ("ns", US, H),
 }
@@ -96,6 +97,8 @@ CHOICES = {
     "migration.cpu_throttle_tailslow": (True, False),
     "migration.dirty_limit": (True, False),
     "migration.pause_before_switchover": (True, False),
+    "migration.machine_version": ("7.2", "8.2", "newest"),
+    "migration.frequency_policy": ("refuse", "convert"),
     "migration.transport": ("unix", "tcp"),
     "engine.kind": ("emulator", "qemu"),
     "engine.method": ("live", "stop-and-copy"),

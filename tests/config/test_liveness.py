@@ -77,6 +77,7 @@ CHANGES: dict[str, list[str]] = {
     "guest.memory.hot_share_percent": ["guest.memory.locality=hot", "guest.memory.hot_share_percent=10"],
     "guest.memory.filled_percent": ["guest.memory.filled_percent=90"],
     "migration.strategy": ["migration.strategy=absolute"],
+    "migration.machine_version": ["migration.machine_version=7.2"],
     "migration.start": ["migration.start=101ms"],
     "migration.downtime": ["migration.downtime=31ms"],
     "migration.downtime_limit": ["migration.downtime_limit=10ms"],
@@ -113,6 +114,7 @@ CHANGES: dict[str, list[str]] = {
     "host.source.clock_origin": ["host.source.clock_origin=7s"],
     "host.destination.tick_hz": ["host.destination.tick_hz=2GHz"],
     "host.destination.tick_origin": ["host.destination.tick_origin=12345"],
+    "host.destination.timebase_hz": ["migration.frequency_policy=convert", "host.destination.timebase_hz=25MHz"],
     "host.destination.clock_origin": ["host.destination.clock_origin=7s"],
 }  # fmt: skip
 
@@ -123,6 +125,7 @@ ELSEWHERE = {
     "migration.connect_timeout": "below",
     "migration.transport": "tests/e2e/test_pair.py: both transports",
     "migration.time_policy": "below",
+    "migration.frequency_policy": "tests/migration/test_versions.py",
     "checks.late_tolerance": "below",
     "checks.lost_after": "below",
     "checks.twin": "below",

@@ -182,6 +182,13 @@ def test_a_machine_that_differs_is_refused_before_switchover_and_the_source_runs
     assert (last["t_ns"], last["reason"]) == (1_000_000_000, "duration")
 
 
+def test_another_timebase_frequency_is_refused_with_both_values_and_exit_code_3(tmp_path: Path) -> None:
+    result, done = run(tmp_path / "run", small(tmp_path), "--set", "host.destination.timebase_hz=25MHz")
+    assert done.returncode == 3
+    assert "machine.timebase_hz: 16600000, but here it is 25000000" in done.stderr
+    assert (result["migration"]["owner"], result["checks"]["no_interrupt_lost"]["verdict"]) == ("source", "valid")
+
+
 def test_a_migration_that_is_not_complete_by_the_end_is_exit_code_3(tmp_path: Path) -> None:
     result, done = run(tmp_path / "run", small(tmp_path), "--set", "link.bandwidth=1Mbit/s")
     assert done.returncode == 3

@@ -216,22 +216,42 @@ def spoiled(payload: bytes, spoil: str) -> bytes:
             value["version"] = 99
         case "newer section":
             sections[1][1] = 99
-        case "cpu missing":
+        case "no machine version":
+            del value["machine_version"]
+        case "newer machine version":
+            value["machine_version"] = 4
+        case "timers missing":
             del sections[1]
+        case "newer subsection":
+            sections[1][4].append(["timers/pending", 2, False, {"saved": {}}, []])
+        case "subsection twice":
+            sections[1][4] = [["timers/pending", 1, False, {"saved": {"pending": [-1] * 2, "line": [-1] * 2}}, []]] * 2
+        case "unknown mandatory subsection":
+            sections[1][4].append(["timers/luck", 1, True, {}, []])
+        case "subsection elsewhere":
+            sections[0][4].append(["timers/pending", 1, True, {"saved": {}}, []])
+        case "cpu missing":
+            del sections[2]
+        case "memory missing":
+            del sections[-1]
         case "cpus swapped":
-            sections[1], sections[2] = sections[2], sections[1]
+            sections[2], sections[3] = sections[3], sections[2]
         case "cpu before timebase":
+            sections[0], sections[2] = sections[2], sections[0]
+        case "timers before timebase":
             sections[0], sections[1] = sections[1], sections[0]
         case "unknown mandatory":
-            sections.append(["hypervisor", 1, True, {}])
+            sections.append(["hypervisor", 1, True, {}, []])
         case "no field":
-            del sections[1][3]["unmask_in"]
+            del sections[2][3]["unmask_in"]
         case "wrong type":
-            sections[1][3]["guest"] = 7
+            sections[2][3]["guest"] = 7
         case "other strategy":
             sections[0][3]["strategy"] = "none"
         case "malformed time":
-            sections[0][3]["saved"]["decr_tb"] = [1]
+            sections[1][3]["saved"]["zero_tb"] = [1]
+        case "malformed pending":
+            sections[1][4].append(["timers/pending", 1, False, {"saved": {"pending": "both"}}, []])
         case "other RAM":
             sections[-1][3]["digest"] = "0" * 32
         case "not a list":
@@ -244,8 +264,11 @@ def spoiled(payload: bytes, spoil: str) -> bytes:
 @pytest.mark.parametrize(
     "spoil",
     [
-        "newer snapshot", "newer section", "cpu missing", "cpus swapped", "cpu before timebase", "unknown mandatory",
-        "no field", "wrong type", "other strategy", "malformed time", "other RAM", "not a list", "not msgpack",
+        "newer snapshot", "newer section", "no machine version", "newer machine version", "timers missing",
+        "newer subsection", "subsection twice", "unknown mandatory subsection", "subsection elsewhere", "cpu missing",
+        "memory missing", "cpus swapped", "cpu before timebase", "timers before timebase", "unknown mandatory",
+        "no field", "wrong type", "other strategy", "malformed time", "malformed pending", "other RAM", "not a list",
+        "not msgpack",
     ],
 )  # fmt: skip
 def test_a_snapshot_that_is_not_right_is_refused_before_switchover_and_the_source_runs_on(spoil: str) -> None:
@@ -263,7 +286,7 @@ def test_an_unknown_optional_section_is_skipped_and_that_is_logged() -> None:
     duo = Duo()
     frame = duo.until("snapshot")
     value = msgpack.unpackb(frame.payload)
-    value["sections"].append(["lucky-number", 3, False, {"n": 7}])
+    value["sections"].append(["lucky-number", 3, False, {"n": 7}, []])
     duo.deliver(replace(frame, payload=msgpack.packb(value)), duo.destination)
     assert duo.sent(duo.destination)[-1].type == "loaded"
     assert duo.events[DESTINATION][-1]["reason"] == "skipped: lucky-number"

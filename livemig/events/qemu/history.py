@@ -190,7 +190,8 @@ class History:
             here = self.plan.standstill
             tb = here.tb if here else self._tb_at(t_ns)
             yield self._event(
-                t_ns, "state_saved", strategy=None, tb=tb, clock_ns=None, decr=decr, host=None, saved={"decr": decr}
+                t_ns, "state_saved", strategy=None, tb=tb, clock_ns=None, decr=decr, host=None, saved={"decr": decr},
+                machine_version=None, lost=[],
             )
 
     def _load(self, t_ns: int, line: Line) -> Iterator[Event]:
@@ -220,6 +221,7 @@ class History:
             yield self._event(
                 t_ns, "state_restored", strategy=None, tb_before=None, tb_after=here.tb, clock_ns=None,
                 decr_before=before, decr_after=after, host=None, saved={"decr": after},
+                machine_version=None, lost=[],
             )  # fmt: skip
 
     def _remember(self, line: Line, cpu: Cpu | None) -> None:
