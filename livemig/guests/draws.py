@@ -23,9 +23,9 @@ def draw(seed: int, k: int) -> int:
     return z ^ (z >> 31)
 
 
-def draws(seed: int, first: int, count: int) -> NDArray[np.uint64]:
-    """Draws ``first`` … ``first + count - 1`` of ``seed``, equal to :func:`draw` of each."""
-    k = np.arange(first + 1, first + 1 + count, dtype=np.uint64)
+def draws(seed: int, first: int, count: int, stride: int = 1) -> NDArray[np.uint64]:
+    """``count`` draws of ``seed`` from ``first`` on, each ``stride`` after the other, equal to :func:`draw` of each."""
+    k = np.arange(first + 1, first + 1 + count * stride, stride, dtype=np.uint64)
     z = np.uint64(seed & _MASK) + k * np.uint64(_GAMMA)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,7 +1,7 @@
 """What a guest does to its memory: pages written at a rate, in a pattern.
 
 The k-th write of a run falls at a fixed guest time and on a fixed page, so it does not matter at which barriers the
-writes are caught up with, nor on which side.
+writes are caught up with, nor on which side. It is CPU k mod n's; a CPU that stands still does its own later.
 """
 
 from __future__ import annotations
@@ -37,11 +37,15 @@ class MemoryWorkload:
         """How many page writes fall before ``run_ns`` of guest running time."""
         return run_ns * self.rate // (_PAGE * NS_PER_S)
 
-    def pages(self, first: int, count: int) -> NDArray[np.int64]:
-        """The pages that writes ``first`` … ``first + count - 1`` fall on, in their order."""
+    def instant(self, k: int) -> int:
+        """The first ns of guest running time that write ``k`` falls before, by :meth:`writes_before`."""
+        return -(-(k + 1) * _PAGE * NS_PER_S // self.rate)
+
+    def pages(self, first: int, count: int, stride: int = 1) -> NDArray[np.int64]:
+        """The pages that ``count`` writes fall on, from ``first`` on, each ``stride`` after the other, in order."""
         if self.locality == "sequential":
-            return (np.arange(first, first + count) % self.working_set).astype(np.int64)
-        drawn = draws(self.seed, first, count)
+            return (np.arange(first, first + count * stride, stride) % self.working_set).astype(np.int64)
+        drawn = draws(self.seed, first, count, stride)
         if self.locality == "uniform":
             return (drawn % np.uint64(self.working_set)).astype(np.int64)
         # the low bits say whether it is a hot one, the rest which: two draws from one
@@ -54,6 +58,17 @@ class MemoryWorkload:
         pages = self.pages(first, count)
         k = np.arange(first, first + count)
         words[pages, k % self.cpus * _SLOT_WORDS] = (k + 1).astype(np.uint64)  # of repeats the last one stays
+        return pages
+
+    def pages_of(self, cpu: int, first: int, count: int) -> NDArray[np.int64]:
+        """The same for writes of ``cpu``, by its own numbering: its j-th is the (j · cpus + cpu)-th of all."""
+        return self.pages(first * self.cpus + cpu, count, self.cpus)
+
+    def apply_of(self, cpu: int, words: NDArray[np.uint64], first: int, count: int) -> NDArray[np.int64]:
+        """Do writes of ``cpu`` alone, by its own numbering; gives the pages written."""
+        pages = self.pages_of(cpu, first, count)
+        k = np.arange(first, first + count) * self.cpus + cpu
+        words[pages, cpu * _SLOT_WORDS] = (k + 1).astype(np.uint64)
         return pages
 
     def fill(self, words: NDArray[np.uint64]) -> None:

@@ -87,6 +87,8 @@ class Cpu:
         """The same for the interrupts that EE does not mask."""
         self.mask_at = NEVER
         self._reloaded: list[tuple[int, int, int]] = []
+        self.blocked_at: int | None = None
+        """Since this tick the guest does not execute here, for a page of its memory is missing; its timers count."""
         self.reset: str | None = None
         """A watchdog asks for a reset of the machine, of this kind."""
 
@@ -102,6 +104,7 @@ class Cpu:
 
     def _start(self, now: int, fresh: Timers) -> None:
         self.now = self.unmask_at = self.own_unmask_at = now
+        self.blocked_at = None if self.blocked_at is None else now
         self.mask_at, self.reset, self.spr = NEVER, None, fresh.spr
         for slot, count in zip(self.slots, fresh.counts, strict=True):
             slot.step_at, slot.entering, slot.pending, slot.line = NEVER, 0, None, None
@@ -119,6 +122,23 @@ class Cpu:
         self.main.step_at = min(self.now + self.guest.boot(), NEVER)
         self.mask_at = min(self.now + self.masking.every, NEVER)
 
+    def block(self) -> None:
+        """From ``now`` on nothing is executed: no step, no end of a handler, no delivery. Timers fall due as ever."""
+        self.blocked_at = self.now
+
+    def unblock(self) -> None:
+        """Execution goes on, all that was to come of it later by as long as it stood; what fell due is delivered."""
+        assert self.blocked_at is not None
+        stood = self.now - self.blocked_at
+        for slot in self.slots:
+            if slot.step_at < NEVER:
+                slot.step_at += stood
+        if self.mask_at < NEVER:
+            self.mask_at += stood
+        self.unmask_at += stood if self.unmask_at > self.blocked_at else 0
+        self.own_unmask_at += stood if self.own_unmask_at > self.blocked_at else 0
+        self.blocked_at = None
+
     def run(self, until: int) -> None:
         """Live through every tick before ``until``."""
         while self.now < until:
@@ -135,25 +155,32 @@ class Cpu:
             self._live(tick)
 
     def _live(self, tick: int) -> None:
+        if self.blocked_at is None:
+            self._execute(tick)
+        for slot in self.slots:
+            if slot.due <= tick and self.reset is None:
+                self._apply(tick, self.facility.expire(self._timers(), slot.index, tick, self._tb(tick)))
+        if self.blocked_at is None:
+            for index in self.facility.priority:
+                if self.slots[index].raised is not None and self._unmasks(index) <= tick and self.reset is None:
+                    self.deliver(self.slots[index], tick)
+        if self._reloaded and self.record is not None:
+            for index, value, due in self._reloaded:  # after the delivery of what they follow
+                self.record.arm(tick, value, due, RELOAD, index)
+        self._reloaded.clear()
+
+    def _execute(self, tick: int) -> None:
         for slot in self.slots:
             if slot.step_at <= tick:
                 self._step(slot, tick)
         if self.mask_at <= tick:
             self.mask_at = tick + self.masking.every
             self.unmask_at = max(self.unmask_at, tick + self.masking.length)
-        for slot in self.slots:
-            if slot.due <= tick and self.reset is None:
-                self._apply(tick, self.facility.expire(self._timers(), slot.index, tick, self._tb(tick)))
-        for index in self.facility.priority:
-            if self.slots[index].raised is not None and self._unmasks(index) <= tick and self.reset is None:
-                self.deliver(self.slots[index], tick)
-        if self._reloaded and self.record is not None:
-            for index, value, due in self._reloaded:  # after the delivery of what they follow
-                self.record.arm(tick, value, due, RELOAD, index)
-        self._reloaded.clear()
 
     def _next(self) -> int:
         """The next tick at which anything happens."""
+        if self.blocked_at is not None:
+            return min(slot.due for slot in self.slots)
         tick = self.mask_at
         for slot in self.slots:
             tick = min(tick, slot.step_at, slot.due)
@@ -165,7 +192,8 @@ class Cpu:
         """Nothing to come but the decrementer's next underflow, and a guest whose handler writes once."""
         main = self.main
         return (
-            main.due != NEVER
+            self.blocked_at is None
+            and main.due != NEVER
             and main.due >= self.now
             and main.step_at == self.mask_at == NEVER
             and main.pending is None
@@ -252,7 +280,7 @@ class Cpu:
         if self.record is not None:
             if coalesced:
                 self.record.raise_(COALESCED, tick, due, slot.index)
-            elif self._unmasks(slot.index) > tick:
+            elif self._unmasks(slot.index) > (tick if self.blocked_at is None else self.blocked_at):
                 self.record.raise_(MASKED, tick, due, slot.index)
 
     def deliver(self, slot: Slot, tick: int) -> None:

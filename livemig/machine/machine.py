@@ -13,7 +13,8 @@ from livemig.events.lines import Lines
 from livemig.guests.guest import Guest
 from livemig.guests.memory import MemoryWorkload
 from livemig.machine.cpu import Cpu, Masking
-from livemig.machine.ram import Ram
+from livemig.machine.page_writes import Fault, PageWrites
+from livemig.machine.ram import Pages, Ram
 from livemig.machine.record import Record, Scribe
 from livemig.machine.runstate import RunState, follow
 from livemig.machine.time_state import TimeState
@@ -66,8 +67,7 @@ class Machine:
         timebase = Timebase(0, 0, spec.timebase_hz)
         self.cpus = [Cpu(i, spec.facility, timebase, guest, masking) for i, guest in enumerate(guests)]
         self.ram = Ram(spec.ram_bytes)
-        self.writes = 0
-        """Page writes done so far."""
+        self.writes = PageWrites(workload, self.ram)
         self._clock_ns = clock_ns
         self.pace = Fraction(1)
         """The share of its time in which the guest works on its memory; its CPUs' timers know nothing of it."""
@@ -156,12 +156,8 @@ class Machine:
 
     def catch_up(self, t_ns: int) -> None:
         """Do the page writes that fall before ``t_ns``."""
-        if not self.running:
-            return
-        due = self.workload.writes_before(self._work_ns(t_ns - self._world_ns))
-        if due > self.writes:
-            self.ram.mark(self.workload.apply(self.ram.words, self.writes, due - self.writes))
-            self.writes = due
+        if self.running:
+            self.writes.catch_up(self._work_ns(t_ns - self._world_ns))
 
     def drain(self, t_ns: int) -> list[Lines]:
         """The log lines of all CPUs since the last time, which was at most a few seconds ago."""
@@ -177,6 +173,30 @@ class Machine:
                 cpu.record = Record()
         self._block_ns = t_ns
         return tables
+
+    # -- missing pages ------------------------------------------------------------------------------------------
+
+    def next_fault_ns(self) -> int | None:
+        """No CPU touches a missing page before; a barrier must fall here. None: none ever does."""
+        work_ns = self.writes.next_look_ns() if self.running else None
+        if work_ns is None:
+            return None
+        ahead = (work_ns - self._worked_ns) * self.pace.denominator
+        return self._world_ns + self._paced_ns - (-ahead // self.pace.numerator)
+
+    def stand(self, t_ns: int) -> list[Fault]:
+        """CPUs that touch a missing page at ``t_ns`` stand from there on; every CPU must have run to it."""
+        faults = self.writes.stand(self._work_ns(self.clock_ns(t_ns))) if self.running else []
+        for fault in faults:
+            self.cpus[fault.cpu].block()
+        return faults
+
+    def arrive(self, t_ns: int, pages: Pages) -> list[tuple[Fault, int]]:
+        """The content of ``pages`` is here: gives whose faults are over, and how many ns of its time each CPU stood."""
+        over = self.writes.arrive(self._work_ns(self.clock_ns(t_ns)), pages)
+        for fault, _ in over:
+            self.cpus[fault.cpu].unblock()
+        return over
 
     # -- crossing -----------------------------------------------------------------------------------------------
 
@@ -212,9 +232,13 @@ class Machine:
         for cpu, saved in zip(self.cpus, registers, strict=True):
             cpu.load_registers(saved)
 
-    def load_workload(self, writes: int, run_ns: int) -> None:
-        """Go on with the memory workload after ``writes`` writes and ``run_ns`` of the guest's work."""
-        self.writes = writes
+    def work(self) -> dict[str, object]:
+        """What :meth:`load_workload` needs to go on with the memory workload elsewhere; the machine is stopped."""
+        return {"run_ns": self.run_ns, "lags_ns": self.writes.lags_ns}
+
+    def load_workload(self, run_ns: int, lags_ns: list[int]) -> None:
+        """Go on with the memory workload after ``run_ns`` of the guest's work, each CPU so much behind in it."""
+        self.writes.load(run_ns, lags_ns)
         self._worked_ns, self._paced_ns, self.pace = run_ns, self._clock_ns, Fraction(1)
 
     @property

@@ -36,7 +36,7 @@ SECTIONS: Mapping[str, tuple[int, Kinds]] = {
             "guest": dict,
         },
     ),
-    "memory": (1, {"writes": int, "run_ns": int, "digest": str}),
+    "memory": (1, {"run_ns": int, "lags_ns": list, "digest": str}),
 }
 
 
@@ -125,6 +125,9 @@ def unpack(data: bytes, cpus: int) -> Snapshot:
     of_cpus = [section.fields for section in sections if section.name == "cpu"]
     if names != expected or [fields["index"] for fields in of_cpus] != list(range(cpus)):
         raise ProtocolError("snapshot", "sections", f"{names} is not {expected}, CPUs in order")
+    lags_ns = sections[-1].fields["lags_ns"]
+    if len(lags_ns) != cpus or any(type(each) is not int or each < 0 for each in lags_ns):
+        raise ProtocolError("snapshot", "memory.lags_ns", f"not {cpus} integers that are not negative")
     timers = sections[1] if form.timers else None
     parts = {part.name: part.fields["saved"] for part in timers.subsections} if timers else {}
     saved = sections[0].fields

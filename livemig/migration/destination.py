@@ -67,7 +67,7 @@ class Destination(Side):
         for cpu, registers in zip(machine.cpus, read.cpus, strict=True):
             cpu.load_registers(registers)
         memory = read.memory
-        machine.load_workload(memory["writes"], memory["run_ns"])
+        machine.load_workload(memory["run_ns"], memory["lags_ns"])
         after = machine.time_state(now)
         self._emit(
             now, "state_restored", strategy=strategy.name, tb_before=fresh.tb(), tb_after=after.tb(),

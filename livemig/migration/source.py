@@ -173,7 +173,7 @@ class Source(Side):
         if self._due is not None:
             return
         self._last_pass = False
-        memory = {"writes": self.machine.writes, "run_ns": self.machine.run_ns, "digest": self._digest}
+        memory = {**self.machine.work(), "digest": self._digest}
         sections = snapshot.sections_of(self.strategy.name, self._parts, self.machine.cpus, memory)
         self._ask(now, "snapshot", payload=snapshot.pack(sections, self.settings.form))
 

@@ -94,6 +94,6 @@ def test_a_throttled_guest_writes_its_share_and_its_timers_do_not_know(stretches
         now, worked = now + length, worked + length * percent // 100
         for machine in (throttled, free):
             machine.run_to(now)
-    assert throttled.writes == worked * (1 << 20) // (4096 * S)
+    assert throttled.writes.done == worked * (1 << 20) // (4096 * S)
     assert throttled.time_state(now) == free.time_state(now)
     assert [cpu.delivered for cpu in throttled.cpus] == [cpu.delivered for cpu in free.cpus]
