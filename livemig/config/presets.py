@@ -14,9 +14,23 @@ StrategyName = Literal[
     "absolute-frozen-tb",
     "tb-offset",
     "host-ticks",
+    "snapshot-tuple",
+    "kvm-raw-offset",
+    "per-cpu-timebase",
+    "cpu-before-machine",
+    "qemu-dead-clamp",
+    "clamped",
+    "kvm-tbu40",
+    "kvm-random-dec",
+    "deadline-before-clock",
+    "negative-delta",
+    "round-down",
+    "double-read",
     "pending-dropped",
     "tb-write-dropped",
     "frequency-change",
+    "decr-only",
+    "line-not-recomputed",
 ]
 STRATEGIES: Final[tuple[str, ...]] = get_args(StrategyName)
 

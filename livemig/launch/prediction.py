@@ -133,10 +133,7 @@ def _merged(by_decr: TimeState, by_tb: TimeState) -> TimeState:
     """The decrementers of the one on the timebases of the other, which may count from another tick."""
     states = []
     for cpu, state in enumerate(by_decr.timers):
-        shift = by_tb.ticks(cpu) - by_decr.ticks(cpu)
-        moved = state.count._replace(expiry=state.count.expiry + shift)
-        pending, line = (None if tick is None else tick + shift for tick in (state.pending, state.line))
-        states.append(TimerState(moved, pending, line))
+        states.append(state.shifted(by_tb.ticks(cpu) - by_decr.ticks(cpu)))
     return replace(by_tb, timers=tuple(states))
 
 

@@ -30,6 +30,11 @@ class TimerState:
     pending: int | None = None
     line: int | None = None
 
+    def shifted(self, ticks: int) -> TimerState:
+        """The same on a timebase whose ticks count from so much earlier."""
+        pending, line = (None if tick is None else tick + ticks for tick in (self.pending, self.line))
+        return TimerState(self.count._replace(expiry=self.count.expiry + ticks), pending, line)
+
 
 @dataclass(frozen=True, slots=True)
 class Masking:

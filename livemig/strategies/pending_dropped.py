@@ -46,15 +46,9 @@ def _stored(fresh: TimeState, time: TimeState, cpu: int, value: int) -> TimerSta
     was = fresh.of_cpu(cpu)
     state = Timers(tuple(timer.count for timer in was), facility.at_reset().spr)
     change = facility.write(state, facility.main.name, value, tick, tb)
-    shift = time.ticks(cpu) - tick
-    count = change.state.counts[0]
     pending, line = was[0].pending, was[0].line
     for effect in change.effects:
         if effect.timer == 0 and effect.line is not Line.KEEP:
             pending = effect.due if effect.line is Line.RAISE else None
             line = pending if facility.main.level else None
-    return TimerState(
-        count._replace(expiry=count.expiry + shift),
-        None if pending is None else pending + shift,
-        None if line is None else line + shift,
-    )
+    return TimerState(change.state.counts[0], pending, line).shifted(time.ticks(cpu) - tick)

@@ -11,6 +11,7 @@ from livemig.errors import ProtocolError
 from livemig.machine.cpu import TimerState
 from livemig.machine.time_state import HostView, TimeState
 from livemig.timers.decrementer import Decrementer
+from livemig.timers.ticks import sign_extend
 from livemig.timers.timebase import Timebase
 
 Saved = dict[str, Any]
@@ -131,9 +132,7 @@ def restored(
 
     def timer(i: int) -> TimerState:
         timebase = timebases[fresh.cpu_of(i)]
-        # the tick of the stop: a timebase that was advanced since still counts as the one that was saved
-        stood = saved_timebase(saved, timebase.hz) if "tb_clock_ns" in saved else timebase
-        ticks = stood.ticks(clock_ns)
+        ticks = _stop_tick(saved, timebase)
         pending, line = (saved[name][i] if name in saved else -1 for name in ("pending", "line"))
         return TimerState(
             Decrementer(expiry(i, timebase), bool(saved["armed"][i])),
@@ -142,3 +141,13 @@ def restored(
         )
 
     return TimeState(clock_ns, tuple(timebases), tuple(map(timer, range(len(fresh.timers)))), fresh.facility)
+
+
+def _stop_tick(saved: Saved, timebase: Timebase) -> int:
+    """The tick of ``timebase`` at which it reads what TB read at the stop, or the one it stands at if that is less."""
+    clock_ns: int = saved["clock_ns"]
+    now = timebase.ticks(clock_ns)
+    if "tb_clock_ns" not in saved:
+        return now
+    then = saved_timebase(saved, saved.get("hz", timebase.hz))
+    return min(now, sign_extend(then.read(clock_ns) - timebase.value, 64))

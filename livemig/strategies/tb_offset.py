@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from livemig.machine.time_state import HostView, TimeState
@@ -19,6 +20,7 @@ from livemig.strategies.strategy import (
     saved_timebase,
 )
 from livemig.timers.ticks import MASK64, sign_extend
+from livemig.timers.timebase import Timebase
 
 
 class TbOffset(Strategy):
@@ -35,16 +37,31 @@ class TbOffset(Strategy):
     fields: ClassVar[Fields] = {**TIMEBASE_FIELDS, "zero_tb": PER_TIMER_TB, **INTERRUPT_FIELDS}
 
     def save(self, time: TimeState, host: HostView) -> Saved:
-        zero_at = [time.timebase.value + state.count.expiry & MASK64 for state in time.timers]
-        return {**save_timebase(time, host), "zero_tb": zero_at, **save_interrupts(time)}
+        return {**save_timebase(time, host), **save_zero_tb(time), **save_interrupts(time)}
 
     def restore(self, fresh: TimeState, saved: Saved, host: HostView) -> TimeState:
-        timebase = saved_timebase(saved, fresh.timebase.hz).advanced(self.advance_ns(saved, host))
-        zero_at = saved["zero_tb"]
         return restored(
-            fresh, saved, (timebase,) * len(fresh.cpus), lambda i, tb: sign_extend(zero_at[i] - tb.value, 64)
+            fresh, saved, self.timebases(fresh, saved, host), lambda i, tb: self.expiry(fresh, saved, i, tb)
         )
+
+    def expiry(self, fresh: TimeState, saved: Saved, timer: int, timebase: Timebase) -> int:
+        """The tick of ``timebase`` at which a timer reads 0."""
+        return sign_extend(saved["zero_tb"][timer] - timebase.value, 64)
+
+    def timebases(self, fresh: TimeState, saved: Saved, host: HostView) -> Sequence[Timebase]:
+        """By CPU."""
+        return (self.timebase(fresh, saved, host),) * len(fresh.cpus)
+
+    def timebase(self, fresh: TimeState, saved: Saved, host: HostView) -> Timebase:
+        """The machine's."""
+        return saved_timebase(saved, fresh.timebase.hz).advanced(self.advance_ns(saved, host))
 
     def advance_ns(self, saved: Saved, host: HostView) -> int:
         """By how much TB goes on."""
         return gap_ns(saved, host)
+
+
+def save_zero_tb(time: TimeState) -> Saved:
+    """For every timer, what its CPU's TB reads when it reads 0."""
+    each = enumerate(time.timers)
+    return {"zero_tb": [time.timebases[time.cpu_of(i)].value + state.count.expiry & MASK64 for i, state in each]}

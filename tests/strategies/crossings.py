@@ -7,8 +7,10 @@ source's, all times in ns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -138,6 +140,96 @@ def pending_dropped(c: Crossing) -> Predicted:
     return _all(c.tb(), c, main)
 
 
+def kvm_tbu40(c: Crossing) -> Predicted:
+    """The offset of the right TB to the bare clock, rounded up."""
+    offset = c.tb(_gap(c)) - c.bare
+    rise = math.ceil(Fraction(offset, 1 << 24)) * (1 << 24) - offset
+    n = c.tb(_gap(c)) - c.tb() + rise
+    return _all(c.tb() + n, c, lambda i: _kept(c.timers[i], n))
+
+
+def kvm_random_dec(c: Crossing) -> Predicted:
+    """SplitMix64, as published, of the snapshot tuple's TB."""
+
+    def drawn(cpu: int) -> int:
+        z = (c.value + (cpu + 1) * 0x9E3779B97F4A7C15) % TB
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % TB
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % TB
+        return (z ^ z >> 31) % (DECR // 2)
+
+    right = coherent(c, _gap(c))
+    decr, due_in = list(right.decr), list(right.due_in)
+    for cpu in range(c.cpus):
+        decr[cpu * c.per_cpu] = due_in[cpu * c.per_cpu] = drawn(cpu)
+    return right._replace(decr=tuple(decr), due_in=tuple(due_in))
+
+
+def kvm_raw_offset(c: Crossing) -> Predicted:
+    """U: by how much the hosts' own timebases differ between the stop here and the resume there."""
+    here = c.host_ticks[0] * c.hz // c.host_hz[0]
+    there = (c.host_ticks[1] + c.blackout_ns * c.host_hz[1] // S) % TB * c.hz // c.host_hz[1]
+    n = there - here
+    return _all(c.tb() + n, c, lambda i: _kept(c.timers[i], signed(n, TB)))
+
+
+def against(c: Crossing, found: int) -> Predicted:
+    """DECR is set to the TB at which it reads 0 less the TB that is found, in its own width."""
+    tb = c.tb(_gap(c))
+
+    def each(i: int) -> tuple[int, int | None, bool]:
+        left = signed(c.tb() + c.timers[i].count - found)
+        return left, max(0, left) if c.timers[i].runs else None, c.timers[i].pending
+
+    return _all(tb, c, each)
+
+
+def per_cpu(c: Crossing) -> Predicted:
+    """CPU i is read i·5 us after the stop, and set i·25 us after the resume."""
+    tbs = [c.tb(i * 5_000) + (_gap(c) - i * 25_000) * c.hz // S for i in range(c.cpus)]
+    return _all(tbs, c, lambda i: _kept(c.timers[i], tbs[i // c.per_cpu] - c.tb()))
+
+
+def _down(hz: int, ticks: int) -> int:
+    return ticks * S // hz * hz // S
+
+
+def round_down(c: Crossing) -> Predicted:
+    right = c.tb(_gap(c))
+    n = right - c.tb()
+
+    def each(i: int) -> tuple[int, int | None, bool]:
+        timer = c.timers[i]
+        return _kept(Timer(_down(c.hz, timer.count - n), timer.runs, timer.pending))
+
+    return _all(_down(c.hz, right % TB), c, each)
+
+
+def double_read(c: Crossing) -> Predicted:
+    n = c.tb(_gap(c) + 1_000) - c.tb()
+    return _all(c.tb(_gap(c)), c, lambda i: _kept(c.timers[i], n))
+
+
+def snapshot_tuple(c: Crossing) -> Predicted:
+    """Between frequencies nothing changes at the load: TB and DECR are of the source's ticks."""
+    return coherent(c, _gap(c))
+
+
+def decr_only(c: Crossing) -> Predicted:
+    right, left_there = coherent(c, _gap(c)), none(c)
+    mains = [i % c.per_cpu == 0 for i in range(len(c.timers))]
+    columns = zip(right[1:], left_there[1:], strict=True)
+    decr, due_in, pending = (
+        tuple(ours if main else theirs for main, ours, theirs in zip(mains, *column, strict=True))
+        for column in columns
+    )
+    return Predicted(right.tb, decr, due_in, pending)
+
+
+def line_not_recomputed(c: Crossing) -> Predicted:
+    right = coherent(c, _gap(c))
+    return right._replace(pending=(False,) * len(c.timers))
+
+
 PREDICTIONS: dict[str, Callable[[Crossing], Predicted]] = {
     "none": none,
     "absolute": lambda c: values(c, c.tb(_gap(c))),
@@ -147,12 +239,26 @@ PREDICTIONS: dict[str, Callable[[Crossing], Predicted]] = {
         c, c.tb() + c.host_ticks[0] - c.host_ticks[1] - c.blackout_ns * c.host_hz[1] // S
         + c.clock_ns * c.hz_there // S - c.bare,
     ),
+    "snapshot-tuple": snapshot_tuple,
+    "kvm-raw-offset": kvm_raw_offset,
+    "per-cpu-timebase": per_cpu,
+    "cpu-before-machine": lambda c: against(c, c.bare),
+    "qemu-dead-clamp": lambda c: coherent(c, 0),
+    "clamped": lambda c: coherent(c, min(S, _gap(c))),
+    "kvm-tbu40": kvm_tbu40,
+    "kvm-random-dec": kvm_random_dec,
+    "deadline-before-clock": lambda c: against(c, 0),
+    "negative-delta": lambda c: coherent(c, c.blackout_ns + c.skew_ns),
+    "round-down": round_down,
+    "double-read": double_read,
     "pending-dropped": pending_dropped,
     "tb-write-dropped": lambda c: values(c, c.clock_ns * c.hz_there // S),
     "frequency-change": lambda c: values(c, c.tb() - c.bare + c.clock_ns * c.hz_there // S),
+    "decr-only": decr_only,
+    "line-not-recomputed": line_not_recomputed,
 }  # fmt: skip
 
-OTHER_FREQUENCY = {"none", "host-ticks", "tb-write-dropped", "frequency-change"}
+OTHER_FREQUENCY = {"none", "host-ticks", "snapshot-tuple", "tb-write-dropped", "frequency-change"}
 """Those that can be restored at another frequency."""
 
 RUNNING = st.builds(Timer, st.integers(1, DECR - 1), st.just(True))
