@@ -39,8 +39,8 @@ class Migration(Section):
     )
     frequency_policy: Literal["refuse", "convert"] = Field(
         default="refuse",
-        description="a destination whose timebase has another frequency refuses the guest, or goes on counting the "
-        "guest's at the source's (convert)",
+        description="a destination whose timebase has another frequency refuses the guest, unless the strategy knows "
+        "what to do, or goes on counting the guest's at the source's (convert)",
     )
     start: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
         default=TIME.parse("500ms"), description="when migration begins; before `run.duration`"

@@ -98,19 +98,19 @@ class Destination(Side):
         fields = frame.fields
         if fields["version"] != PROTOCOL_VERSION:
             raise ProtocolError("hello", "version", f"{fields['version']}, but this side speaks {PROTOCOL_VERSION}")
-        self._compare(fields["machine"])
         if fields["strategy"] not in STRATEGIES:
             raise ProtocolError("hello", "strategy", f"{fields['strategy']!r} is not known here")
         self.strategy = STRATEGIES[fields["strategy"]]
+        self._compare(fields["machine"], self.settings.convert_frequency or self.strategy.any_frequency)
         self._enter(now, Status.ACTIVE, self._convert(fields["machine"]))
         self._send(now, "welcome", {"version": PROTOCOL_VERSION})
 
-    def _compare(self, theirs: dict[str, Any]) -> None:
+    def _compare(self, theirs: dict[str, Any], any_frequency: bool) -> None:
         if version(number := theirs.get("version")) is None:
             told = f"{number}, but {NEWEST.number} is the newest understood here"
             raise ProtocolError("hello", "machine.version", told)
         for key, ours in self.machine.spec.as_fields().items():
-            if key == "timebase_hz" and self.settings.convert_frequency and type(theirs.get(key)) is int:
+            if key == "timebase_hz" and any_frequency and type(theirs.get(key)) is int:
                 continue
             if theirs.get(key) != ours:
                 raise ProtocolError("hello", f"machine.{key}", f"{theirs.get(key)}, but here it is {ours}")
@@ -120,7 +120,7 @@ class Destination(Side):
     def _convert(self, theirs: dict[str, Any]) -> str:
         """Count the guest's ticks as they were counted; says so, if it makes a difference."""
         hz, ours = theirs["timebase_hz"], self.machine.spec.timebase_hz
-        if hz == ours:
+        if hz == ours or not self.settings.convert_frequency:
             return ""
         self.machine.count_at(hz)
         return f"the guest's timebase is counted at {hz} Hz here too, where it would be {ours} Hz"
