@@ -13,8 +13,11 @@ from livemig.config.model import Config
 from livemig.emulator import build
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION, SOURCE
+from livemig.link.pages import pages_of
 from livemig.machine.ram import PAGE
 from livemig.migration.destination import Destination
+from livemig.migration.encoding import decoded
+from livemig.migration.frames import Frame
 from livemig.migration.source import Source
 from livemig.migration.status import Status
 from livemig.strategies.table import STRATEGIES
@@ -95,11 +98,20 @@ def _deliver(sender: _Half, receiver: _Half) -> None:
             for first, count in frame.fields["runs"]:
                 where = slice(first * PAGE, (first + count) * PAGE)
                 theirs[where] = ours[where]
-            for first, count in frame.fields["zero"]:
-                theirs[first * PAGE : (first + count) * PAGE] = bytes(count * PAGE)
+            _clear(theirs, frame)
+        elif frame.type == "encoded":
+            pages = pages_of(frame.fields["runs"])
+            words = receiver.machine.ram.words
+            words[pages] = decoded(frame.fields, memoryview(frame.payload), words[pages])
+            _clear(receiver.machine.ram.memory, frame)
         else:
             while receiver.side.due is not None and receiver.side.due < frame.arrives_ns:
                 receiver.go(receiver.side.due)
                 receiver.side.tick(receiver.now)
             receiver.go(frame.arrives_ns)
             receiver.side.receive(receiver.now, frame)
+
+
+def _clear(memory: memoryview, frame: Frame) -> None:
+    for first, count in frame.fields["zero"]:
+        memory[first * PAGE : (first + count) * PAGE] = bytes(count * PAGE)

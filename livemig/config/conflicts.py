@@ -59,6 +59,12 @@ def _migration(migration: Migration) -> Iterator[Conflict]:
             f"{most} is below migration.cpu_throttle_initial = {initial}",
             "migration.cpu_throttle_initial <= migration.max_cpu_throttle",
         )
+    if migration.xbzrle_cache_size & (migration.xbzrle_cache_size - 1):
+        yield Conflict(
+            ("migration.xbzrle_cache_size",),
+            f"{migration.xbzrle_cache_size} bytes is no power of two",
+            "a power of two",
+        )
     if migration.auto_converge and migration.dirty_limit:
         yield Conflict(
             ("migration.dirty_limit", "migration.auto_converge"),

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from livemig.config.presets import MachineModel, MachineVersionName, StrategyName
 from livemig.config.quantity import Quantity
 from livemig.config.section import Section
-from livemig.config.units import BYTE_RATE, TIME
+from livemig.config.units import BYTE_RATE, SIZE, TIME
 
 
 def _version(given: Any) -> Any:
@@ -111,6 +111,16 @@ class Migration(Section):
     vcpu_dirty_limit: Annotated[int, Quantity(BYTE_RATE, "4KiB/s", "64GiB/s")] = Field(
         default=BYTE_RATE.parse("1MiB/s"), description="of each CPU; dirty_limit only"
     )
+    xbzrle: bool = Field(
+        default=False, description="from the second pass on send what changed in a page, where that is known"
+    )
+    xbzrle_cache_size: Annotated[int, Quantity(SIZE, "4KiB", "64GiB")] = Field(
+        default=SIZE.parse("64MiB"), description="pages remembered for xbzrle; a power of two"
+    )
+    compression: Literal["none", "zstd"] = Field(
+        default="none", description="of each page by itself; beside xbzrle in the first pass only; needs livemig[zstd]"
+    )
+    zstd_level: int = Field(default=1, ge=1, le=20, description="1 is fast, 20 is small; zstd only")
     pause_before_switchover: bool = Field(
         default=False, description="the guest stopped, wait for QMP `migrate-continue`; `livemig run` says it at once"
     )

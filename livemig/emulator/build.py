@@ -26,7 +26,7 @@ from livemig.machine.ram import PAGE
 from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host
 from livemig.machine.version import VERSIONS
-from livemig.migration.settings import Convergence, Settings, Throttling
+from livemig.migration.settings import Convergence, Encodings, Settings, Throttling
 from livemig.timers.book3s import Book3S
 from livemig.timers.decrementer import DecrementerModel, Reset
 from livemig.timers.ticks import NEVER, NS_PER_S
@@ -100,6 +100,12 @@ def settings(config: Config) -> Settings:
         max_bandwidth=migration.max_bandwidth,
         avail_switchover_bandwidth=migration.avail_switchover_bandwidth,
         throttling=_throttling(migration),
+        encodings=Encodings(
+            xbzrle=migration.xbzrle,
+            cache_size=migration.xbzrle_cache_size,
+            zstd=migration.compression == "zstd",
+            zstd_level=migration.zstd_level,
+        ),
         pause_before_switchover=migration.pause_before_switchover,
         cancel_at_ns=migration.cancel_at or None,
     )

@@ -34,10 +34,11 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     # QEMU's words: setup active device completed failed cancelled …
     "migration_state": ("status", "reason"),
     # One pass over dirty memory, written when it ends. `rate`: measured bytes a second; `remaining`: bytes dirty now.
-    # `downtime_limit_ns`: in force at its end; `expected_downtime_ns`: QEMU's, from the last look at the dirty bitmap.
+    # `downtime_limit_ns`: in force at its end; `expected_downtime_ns`: QEMU's, from the last look at the dirty bitmap;
+    # `encoded_pages`: sent in another form (XBZRLE, zstd); `skipped_pages`: dirty, unchanged, not sent.
     "migration_pass": (
         "pass", "dirty_pages", "zero_pages", "bytes", "rate", "remaining", "dirty_rate", "duration_ns",
-        "downtime_limit_ns", "expected_downtime_ns",
+        "downtime_limit_ns", "expected_downtime_ns", "encoded_pages", "skipped_pages",
     ),
     # The guest is slowed down from now on, or no longer (`cause` "end"): `percentage` of CPU time taken away
     # ("auto-converge"), bytes a second that it can write now.

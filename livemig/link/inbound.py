@@ -11,9 +11,10 @@ import numpy as np
 from livemig.errors import PeerLost, ProtocolError
 from livemig.link.buffers import Buffers, behind
 from livemig.link.channel import PagesTally
-from livemig.link.pages import PIECE, Words, clear, is_one_run, pages_of, scatter
+from livemig.link.pages import PIECE, Words, clear, is_one_run, pages_of, scatter, words
 from livemig.machine.ram import PAGE, WORDS, Pages
 from livemig.migration.checksum import SIZE, Checksum
+from livemig.migration.encoding import decoded
 from livemig.migration.frames import MAX_HEADER, PREFIX, Frame, check_header, decode, header_length
 
 
@@ -89,10 +90,15 @@ class Inbound:
                 self._place(frame, length)
                 self.whole += 1
                 continue
+            payload = memoryview(bytearray(length))
             if length:
-                payload = memoryview(bytearray(length))
                 yield from self._fill([payload])
                 yield from self._check(frame, seq, Checksum(payload))
+            if frame.type == "encoded":
+                self._decode(frame, payload)
+                self.whole += 1
+                continue
+            if length:
                 frame = replace(frame, payload=bytes(payload))
             self.whole += 1
             yield frame
@@ -139,12 +145,19 @@ class Inbound:
         while self.wants:
             yield None
 
+    def _decode(self, frame: Frame, payload: memoryview) -> None:
+        """Pages that came in another form, into RAM."""
+        if len(pages := pages_of(frame.fields["runs"])):
+            ram = words(self.memory)
+            ram[pages] = decoded(frame.fields, payload, ram[pages])
+        self._place(frame, len(payload))
+
     def _place(self, frame: Frame, length: int) -> None:
         """What is left to be done when the content of a frame of pages has arrived."""
         zero = frame.fields["zero"]
         clear(self.memory, zero)
         self.tally.frames += 1
-        self.tally.pages += length // PAGE
+        self.tally.pages += int(frame.fields["runs"][:, 1].sum())
         self.tally.zero_pages += int(zero[:, 1].sum())
         self.tally.payload_bytes += length
         self.tally.arrives_ns = frame.arrives_ns

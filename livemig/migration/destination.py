@@ -14,6 +14,8 @@ from livemig.machine import snapshot
 from livemig.machine.machine import Machine
 from livemig.machine.time_state import Host
 from livemig.machine.version import NEWEST, version
+from livemig.migration import zstd
+from livemig.migration.encoding import ENCODINGS, ZSTD
 from livemig.migration.frames import MAX_REASON, PROTOCOL_VERSION, Frame
 from livemig.migration.settings import Settings
 from livemig.migration.side import Emit, Side, Wire
@@ -100,6 +102,7 @@ class Destination(Side):
             raise ProtocolError("hello", "version", f"{fields['version']}, but this side speaks {PROTOCOL_VERSION}")
         if fields["strategy"] not in STRATEGIES:
             raise ProtocolError("hello", "strategy", f"{fields['strategy']!r} is not known here")
+        _check_capabilities(fields["capabilities"])
         self.strategy = STRATEGIES[fields["strategy"]]
         self._compare(fields["machine"], self.settings.convert_frequency or self.strategy.any_frequency)
         self._enter(now, Status.ACTIVE, self._convert(fields["machine"]))
@@ -157,3 +160,11 @@ class Destination(Side):
     def _need(self, frame: Frame, status: Status) -> None:
         if self.status is not status:
             raise ProtocolError(frame.type, "type", f"not expected in status {self.status}")
+
+
+def _check_capabilities(asked: list[str]) -> None:
+    for name in asked:
+        if name not in ENCODINGS:
+            raise ProtocolError("hello", "capabilities", f"{name!r:.40} is not known here")
+        if name == ZSTD and not zstd.installed():
+            raise ProtocolError("hello", "capabilities", f"zstd {zstd.MISSING}, here too")

@@ -8,13 +8,17 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from livemig.machine.ram import PAGE
+
 MAX_RUNS: Final = 2048
+MAX_SIZES: Final = 256
 
 Runs = NDArray[np.int64]
 """Runs of pages: first page and count of each, a row a run."""
 
 _INT64: Final = 1 << 63
 _WIRE: Final = np.dtype(">u4")
+_SIZE: Final = np.dtype(">u2")
 
 Convert = Callable[[Any, int], Any]
 """From one form of a value to the other, given the number of pages of RAM; raises ValueError(problem)."""
@@ -117,6 +121,23 @@ def _checked(runs: Runs, ram_pages: int) -> Runs:
     return runs
 
 
+def _pack_sizes(value: Any, ram_pages: int) -> bytes:
+    return _checked_sizes(np.asarray(value, np.int64)).astype(_SIZE).tobytes()
+
+
+def _unpack_sizes(value: Any, ram_pages: int) -> NDArray[np.int64]:
+    _need(bytes, value)
+    return _checked_sizes(np.frombuffer(value, _SIZE).astype(np.int64))
+
+
+def _checked_sizes(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    if len(sizes) > MAX_SIZES:
+        raise ValueError(f"has {len(sizes)} sizes, at most {MAX_SIZES} are allowed")
+    if np.count_nonzero((sizes < 0) | (sizes > PAGE)):
+        raise ValueError(f"a size is not in 0..{PAGE}")
+    return sizes
+
+
 def check_disjoint(one: Runs, other: Runs) -> None:
     """Whether no page is in both; each is ascending and disjoint in itself.
 
@@ -164,3 +185,6 @@ TIME: Final = integer(-_INT64, _INT64 - 1)
 RUNS: Final = Field(_pack_runs, _unpack_runs)
 """Runs inside RAM, ascending, disjoint, at most MAX_RUNS. On the wire they are pairs of 32 bits, big-endian: for a
 frame of single pages, lists of lists take four times as long to write and to read (measured)."""
+
+SIZES: Final = Field(_pack_sizes, _unpack_sizes)
+"""Bytes that each page of a frame takes in its payload, 0 to PAGE, at most MAX_SIZES; 16 bits each on the wire."""

@@ -24,7 +24,8 @@ import msgpack
 from livemig.errors import ProtocolError
 from livemig.machine.ram import PAGE
 from livemig.migration.checksum import SIZE, checksum
-from livemig.migration.fields import COUNT, RUNS, TIME, Field, as_runs, check_disjoint, plain_map, text, texts
+from livemig.migration.encoding import check_sizes
+from livemig.migration.fields import COUNT, RUNS, SIZES, TIME, Field, as_runs, check_disjoint, plain_map, text, texts
 
 PROTOCOL_VERSION: Final = 2
 
@@ -89,6 +90,10 @@ FRAMES: Final[Mapping[str, FrameType]] = {
     "refuse": FrameType({"reason": text(MAX_REASON)}),
     # Precopy. `runs`: pages whose content is the payload, in that order; `zero`: pages that are all zero.
     "pages": FrameType({"runs": RUNS, "zero": RUNS}, max_payload=MAX_PAGES * PAGE, carries_pages=True),
+    # The same, in another form: see `encoding`.
+    "encoded": FrameType(
+        {"encoding": text(20), "runs": RUNS, "zero": RUNS, "sizes": SIZES}, max_payload=MAX_PAGES * PAGE
+    ),
     "pass_end": FrameType({"pass": COUNT, "pages": COUNT}),
     # The payload is a msgpack map of sections, opaque here.
     "snapshot": FrameType(max_payload=MAX_SNAPSHOT),
@@ -166,6 +171,9 @@ def decode(header: bytes | memoryview, seq: int, *, ram_pages: int = 0) -> tuple
         raise ProtocolError(kind, "seq", f"{envelope['seq']} where {seq} is due")
     fields = _convert(kind, fields, ram_pages, packing=False)
     frame, length = Frame(kind, envelope["sent_ns"], envelope["arrives_ns"], fields), envelope["payload"]
+    if kind == "encoded":
+        _content_length(kind, fields)
+        check_sizes(fields, length)
     if frame.carries_pages and length != _content_length(kind, fields):
         raise ProtocolError(kind, "payload", f"{length} bytes is not what runs make it")
     return frame, length

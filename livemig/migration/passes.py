@@ -19,10 +19,18 @@ class Pass:
     pages: int
     bytes: int = 0
     zero_pages: int = 0
+    encoded_pages: int = 0
+    skipped_pages: int = 0
 
-    def sent(self, content: int, zero_pages: int) -> Pass:
-        """After ``content`` bytes of pages and ``zero_pages`` more."""
-        return replace(self, bytes=self.bytes + content, zero_pages=self.zero_pages + zero_pages)
+    def sent(self, content: int, zero_pages: int, encoded_pages: int, skipped_pages: int) -> Pass:
+        """After so many more bytes, and pages: zero, in another form than their content, and not sent at all."""
+        return replace(
+            self,
+            bytes=self.bytes + content,
+            zero_pages=self.zero_pages + zero_pages,
+            encoded_pages=self.encoded_pages + encoded_pages,
+            skipped_pages=self.skipped_pages + skipped_pages,
+        )
 
 
 def page_runs(pages: Pages) -> Runs:

@@ -16,6 +16,7 @@ from livemig.machine.machine import Machine
 from livemig.machine.ram import PAGE, Pages
 from livemig.migration.bandwidth import Bandwidth
 from livemig.migration.convergence import policy_of
+from livemig.migration.encoding import Encoder
 from livemig.migration.passes import Pass, page_runs
 from livemig.migration.settings import Settings
 from livemig.migration.throttle import Throttle
@@ -49,6 +50,7 @@ class Precopy:
         self.dirty_pages_rate = 0
         self.bandwidth = Bandwidth(settings.max_bandwidth, settings.avail_switchover_bandwidth)
         self.throttle = Throttle(settings.throttling)
+        self.encoder = Encoder(settings.encodings, machine.ram)
         self.expected_downtime_ns = settings.convergence.highest_ns
         self._machine, self._settings, self._emit, self._send = machine, settings, emit, send
         self._policy = policy_of(settings.convergence, machine.ram.size)
@@ -57,7 +59,7 @@ class Precopy:
         self._at_sync = 0
         self._synced_ns = self._period_ns = 0
         self._period_dirtied = 0
-        self._period_bytes = 0
+        self._period_bytes = self._period_pages = 0
         self._standing = False
 
     # -- the passes -------------------------------------------------------------------------------------------------
@@ -142,7 +144,8 @@ class Precopy:
         self.dirty_pages_rate = self._period_dirtied * NS_PER_S // length
         if self.throttle.period(self._period_dirtied * PAGE, self.bytes - self._period_bytes):
             self._set_pace(now, "dirty-limit" if self.throttle.limited else "auto-converge")
-        self._period_ns, self._period_dirtied, self._period_bytes = now, 0, self.bytes
+        self.encoder.figures.period(self._period_pages)
+        self._period_ns, self._period_dirtied, self._period_bytes, self._period_pages = now, 0, self.bytes, 0
 
     def _set_pace(self, now: int, cause: str) -> None:
         machine = self._machine
@@ -175,6 +178,7 @@ class Precopy:
             bytes=done.bytes, rate=done.bytes * NS_PER_S // duration, remaining=remaining,
             dirty_rate=dirtied * NS_PER_S // duration, duration_ns=now - done.began_ns,
             downtime_limit_ns=self._policy.limit_ns(now), expected_downtime_ns=self.expected_downtime_ns,
+            encoded_pages=done.encoded_pages, skipped_pages=done.skipped_pages,
         )  # fmt: skip
         self._send(now, "pass_end", {"pass": done.number, "pages": done.pages})
         return remaining
@@ -183,14 +187,26 @@ class Precopy:
         count = min(limit, self._settings.chunk_pages)
         pages, self._left = self._left[:count], self._left[count:]
         zero = self._machine.ram.zero(pages)
-        zeros, content = int(np.count_nonzero(zero)), int(np.count_nonzero(~zero)) * PAGE
+        coding = self.encoder.coding(self.passes)
+        if coding is not None:
+            return self._send_encoded(now, coding, pages[~zero], pages[zero])
+        content = int(np.count_nonzero(~zero)) * PAGE
         fields: dict[str, Any] = {"runs": page_runs(pages[~zero]), "zero": page_runs(pages[zero])}
-        self._pass = self._pass.sent(content, zeros)
-        self.bandwidth.sent(content, len(pages))
-        self.normal += content // PAGE
+        self._count(content, content // PAGE, int(np.count_nonzero(zero)))
+        return self._send(now, "pages", fields, size=content)
+
+    def _send_encoded(self, now: int, coding: str, pages: Pages, zero: Pages) -> int:
+        encoded = self.encoder.encode(coding, pages, zero, self.passes, self._standing)
+        self._count(len(encoded.payload), encoded.normal, len(zero), encoded.coded, encoded.skipped)
+        return self._send(now, "encoded", {**encoded.fields, "zero": page_runs(zero)}, encoded.payload)
+
+    def _count(self, size: int, normal: int, zeros: int, coded: int = 0, skipped: int = 0) -> None:
+        self._pass = self._pass.sent(size, zeros, coded, skipped)
+        self.bandwidth.sent(size, normal + zeros + coded)
+        self._period_pages += normal + zeros + coded
+        self.normal += normal
         self.zero_pages += zeros
         if self._standing:
-            self.downtime_bytes += content
+            self.downtime_bytes += size
         else:
-            self.precopy_bytes += content
-        return self._send(now, "pages", fields, size=content)
+            self.precopy_bytes += size

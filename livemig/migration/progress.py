@@ -34,7 +34,19 @@ def progress(source: Source, now: int) -> dict[str, Any]:
         said["expected-downtime"] = source.precopy.expected_downtime_ns // _NS_PER_MS
         if source.precopy.throttle.percentage:
             said["cpu-throttle-percentage"] = source.precopy.throttle.percentage
-    return {**said, "ram": _ram(source, over)}
+    said["ram"] = _ram(source, over)
+    if (cache := source.precopy.encoder.cache) is not None:
+        figures = source.precopy.encoder.figures
+        said["xbzrle-cache"] = {
+            "cache-size": cache.capacity * PAGE,
+            "bytes": figures.bytes,
+            "pages": figures.pages,
+            "cache-miss": figures.cache_miss,
+            "cache-miss-rate": figures.cache_miss_rate,
+            "encoding-rate": figures.encoding_rate,
+            "overflow": figures.overflow,
+        }
+    return said
 
 
 def _ram(source: Source, over: bool) -> dict[str, Any]:

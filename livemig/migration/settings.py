@@ -47,6 +47,21 @@ class Convergence:
 
 
 @dataclass(frozen=True, slots=True)
+class Encodings:
+    """How pages go out. ``cache_size``: bytes."""
+
+    xbzrle: bool = False
+    cache_size: int = 64 << 20
+    zstd: bool = False
+    zstd_level: int = 1
+
+    @property
+    def names(self) -> list[str]:
+        """What the destination must understand."""
+        return [name for name, used in (("xbzrle", self.xbzrle), ("zstd", self.zstd)) if used]
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a side goes by.
 
@@ -65,6 +80,7 @@ class Settings:
     max_bandwidth: int = 0
     avail_switchover_bandwidth: int = 0
     throttling: Throttling = Throttling()
+    encodings: Encodings = Encodings()
     pause_before_switchover: bool = False
     cancel_at_ns: int | None = None
     form: MachineVersion = NEWEST

@@ -13,6 +13,7 @@ from livemig.migration.status import FINAL, Status, follow
 
 _FRAME_BYTES = 64
 _RUN_BYTES = 10
+_SIZE_BYTES = 2
 
 
 class Wire(Protocol):
@@ -30,7 +31,8 @@ class Emit(Protocol):
 
 def wire_bytes(fields: dict[str, Any], payload: int) -> int:
     """What a frame is taken to weigh on a modelled link, whatever its header packs to."""
-    return _FRAME_BYTES + payload + _RUN_BYTES * (len(fields.get("runs", ())) + len(fields.get("zero", ())))
+    runs = len(fields.get("runs", ())) + len(fields.get("zero", ()))
+    return _FRAME_BYTES + payload + _RUN_BYTES * runs + _SIZE_BYTES * len(fields.get("sizes", ()))
 
 
 class Side(ABC):

@@ -65,7 +65,7 @@ class Source(Side):
             "version": PROTOCOL_VERSION,
             "machine": {**self.machine.spec.as_fields(), "version": self.settings.form.number},
             "strategy": self.strategy.name,
-            "capabilities": [],
+            "capabilities": self.settings.encodings.names,
         }
         self._ask(now, "hello", hello)
 

@@ -53,7 +53,7 @@ def test_the_defaults_in_units():
             "auto_converge": False, "throttle_trigger_threshold": 50, "cpu_throttle_initial": 20,
             "cpu_throttle_increment": 10, "cpu_throttle_tailslow": False, "max_cpu_throttle": 99,
             "dirty_limit": False, "vcpu_dirty_limit": "1MiB/s", "pause_before_switchover": False,
-            "cancel_at": "0ns",
+            "cancel_at": "0ns", "xbzrle": False, "xbzrle_cache_size": "64MiB", "compression": "none", "zstd_level": 1,
         },
         "link": {"bandwidth": "1Gbit/s", "latency": "100us", "jitter": "0ns"},
         "host": {
@@ -160,6 +160,7 @@ def test_lateness_is_tolerated_by_clock_unless_given(run, checks, tolerance):
             "migration.dirty_limit",
             "one of dirty_limit and auto_converge",
         ),
+        ({"migration": {"xbzrle_cache_size": "12KiB"}}, "migration.xbzrle_cache_size", "a power of two"),
         ({"guest": {"kind": "trace"}}, "guest.trace.file", "a path in guest.trace.file"),
     ],
 )

@@ -61,6 +61,8 @@ RANGES = {
     "migration.max_cpu_throttle": ("", 1, 99),
     "migration.vcpu_dirty_limit": ("B/s", 4096, 64 * 2**30),
     "migration.cancel_at": ("ns", 0, H),
+    "migration.xbzrle_cache_size": ("B", 4096, 64 * 2**30),
+    "migration.zstd_level": ("", 1, 20),
     "link.bandwidth": ("bit/s", 1, 10**12),
     "link.latency": ("ns", US, 60 * S),
     "link.jitter": ("ns", 0, 60 * S),
@@ -96,6 +98,8 @@ CHOICES = {
     "migration.auto_converge": (True, False),
     "migration.cpu_throttle_tailslow": (True, False),
     "migration.dirty_limit": (True, False),
+    "migration.xbzrle": (True, False),
+    "migration.compression": ("none", "zstd"),
     "migration.pause_before_switchover": (True, False),
     "migration.machine_version": ("7.2", "8.2", "newest"),
     "migration.frequency_policy": ("refuse", "convert"),
@@ -229,6 +233,7 @@ def configurations(draw):
     numbers["migration.start"] = min(numbers["migration.start"], numbers["run.duration"] - 1)
     if numbers["migration.cancel_at"] <= numbers["migration.start"]:
         numbers["migration.cancel_at"] = 0
+    numbers["migration.xbzrle_cache_size"] = 1 << draw(st.integers(12, 36))
     numbers["guest.masked_for"] = max(0, min(numbers["guest.masked_for"], numbers["guest.masked_every"] - 1))
     most = 2 ** (numbers["machine.decrementer_bits"] - 1) - 1
     numbers["guest.linux.decrementer_max"] = min(numbers["guest.linux.decrementer_max"], most)

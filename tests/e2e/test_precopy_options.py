@@ -41,6 +41,8 @@ BUSY = ["guest.memory.dirty_rate=60MiB/s", "migration.max_passes=15"]
         ["migration.pause_before_switchover=true"],
         [*BUSY, "migration.auto_converge=true"],
         [*BUSY, "migration.dirty_limit=true"],
+        [*BUSY, "migration.xbzrle=true"],
+        [*BUSY, "migration.xbzrle=true", "migration.xbzrle_cache_size=256KiB", "migration.compression=zstd"],
         [*BUSY, "migration.convergence=ramp", "migration.ramp_cooldown=100ms"],
         [*BUSY, "migration.convergence=stepped", "migration.downtime_delay=20s"],
     ],
