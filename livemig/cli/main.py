@@ -19,6 +19,7 @@ _SELDOM = 200_000
 COMMANDS = {
     "run": "a pair of processes: a guest is migrated between them, and the run is judged",
     "compare": "the same scenario under every strategy, in one table",
+    "crosscheck": "the same scenario on livemig's emulator and on a real QEMU: where they differ, in ticks",
     "import": "the trace logs of a real QEMU pair, turned into a run directory that can be judged",
     "query": "SQL over the events of stored runs",
     "trace": "export a run for Perfetto's timeline",

@@ -56,9 +56,6 @@ class Engine(Section):
         description="for so many turns of an empty loop the guest keeps interrupts masked, then lets them in for a "
         "moment, again and again; 0 for never",
     )
-    set_timebase: int = Field(
-        default=0, ge=0, le=2**63 - 1, description="what the guest writes into its timebase at start; 0 for nothing"
-    )
     kernel: str = Field(
         default="",
         pattern=TEXT,

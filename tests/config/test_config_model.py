@@ -64,7 +64,7 @@ def test_the_defaults_in_units():
         "engine": {
             "kind": "emulator", "binary": "", "source_binary": "", "destination_binary": "", "qemu_root": "",
             "source_root": "", "destination_root": "", "source_version": "", "destination_version": "",
-            "method": "live", "at_stop": "any", "masked_loops": 0, "set_timebase": 0, "kernel": "", "initrd": "",
+            "method": "live", "at_stop": "any", "masked_loops": 0, "kernel": "", "initrd": "",
             "append": "", "arguments": "", "start_timeout": "20s",
         },
         "checks": {"late_tolerance": "0ns", "lost_after": "1s", "twin": False},

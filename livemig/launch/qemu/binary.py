@@ -44,9 +44,18 @@ class Binary:
         return ".".join(map(str, self.version))
 
     @property
-    def strategy(self) -> str:
-        """What it does with the decrementer under TCG, by livemig's name."""
-        return "absolute-frozen-tb" if self.version >= _DECR_MIGRATES else "none"
+    def migrates_decr(self) -> bool:
+        """Whether it sends DECR, and writes it when it loads; under TCG."""
+        return self.version >= _DECR_MIGRATES
+
+    def reset_decrementer(self, machine: str) -> str:
+        """What DECR is on ``machine`` before anything is loaded, as ``machine.reset_decrementer`` says it.
+
+        Since 30d0647bcfa9, in 8.2, a machine's reset writes it; but mac99's does not.
+        """
+        if not self.migrates_decr:
+            return "clock"
+        return {"mac99": "zero", "g3beige": "expired"}.get(machine, "raised")
 
     def timebase_hz(self, machine: str) -> int:
         """The frequency of ``machine``'s timebase in this release."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import trio
 
+from livemig.config.migration import Migration
 from livemig.config.model import Config
 from livemig.errors import QmpError, plain
 from livemig.events.qemu.trace import RUN_STATE, Line
@@ -153,6 +154,25 @@ def _link(plan: Plan, nursery: trio.Nursery, stack: AsyncExitStack) -> tuple[str
     return uri, far
 
 
+def parameters(migration: Migration) -> dict[str, int | bool]:
+    """QEMU's migration parameters, in its units: ms, bytes a second, per cent."""
+    given: dict[str, int | bool] = {
+        "downtime-limit": -(-migration.downtime_limit // 1_000_000),
+        "max-bandwidth": migration.max_bandwidth,
+    }
+    if migration.avail_switchover_bandwidth:
+        given["avail-switchover-bandwidth"] = migration.avail_switchover_bandwidth
+    if migration.auto_converge:
+        given |= {
+            "throttle-trigger-threshold": migration.throttle_trigger_threshold,
+            "cpu-throttle-initial": migration.cpu_throttle_initial,
+            "cpu-throttle-increment": migration.cpu_throttle_increment,
+            "cpu-throttle-tailslow": migration.cpu_throttle_tailslow,
+            "max-cpu-throttle": migration.max_cpu_throttle,
+        }
+    return given
+
+
 def _free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -198,13 +218,12 @@ class _Drive:
         config, crossing, source = self.plan.config, self.crossing, self.source
         if config.engine.method == "stop-and-copy":
             await self._stop()
-        limit_ms = -(-config.migration.downtime_limit // 1_000_000)
-        await source.execute("migrate-set-parameters", downtime_limit=limit_ms, max_bandwidth=0)
+        if config.migration.auto_converge:
+            wanted = [{"capability": "auto-converge", "state": True}]
+            await source.execute("migrate-set-capabilities", capabilities=wanted)
+        await source.execute("migrate-set-parameters", parameters(config.migration))
         await source.execute("migrate", uri=uri)
-        deadline = trio.current_time() + (
-            crossing.began_ns + config.run.duration - time.time_ns()
-        ) / _NS_PER_S
-        await self._until_over(deadline)
+        await self._until_over(config.migration.cancel_at)
         if crossing.status == "completed":
             crossing.stopped = await source.registers()
             crossing.stop_ns = crossing.stop_ns or self._stop_event_ns()
@@ -234,8 +253,12 @@ class _Drive:
                 at = event["timestamp"]
                 stopped = at["seconds"] * _NS_PER_S + at["microseconds"] * 1000
 
-    async def _until_over(self, deadline: float) -> None:
+    async def _until_over(self, cancel_at: int) -> None:
         crossing, passes = self.crossing, 0
+        reason, end = "not complete by run.duration", self.plan.config.run.duration
+        if 0 < cancel_at < end:
+            reason, end = "cancelled at migration.cancel_at", cancel_at
+        deadline: float = crossing.began_ns + end
         while True:
             query = await self.source.execute("query-migrate")
             crossing.query |= query  # of a migration that is cancelled only the status is left
@@ -246,8 +269,8 @@ class _Drive:
                 self.progress(SOURCE, {"event": "QUERY", "data": {"pass": passes, **query}})
             if status in ("completed", "failed", "cancelled"):
                 break
-            if trio.current_time() > deadline:
-                crossing.reason = "not complete by run.duration"
+            if time.time_ns() > deadline:
+                crossing.reason = reason
                 await self.source.execute("migrate_cancel")
                 deadline = float("inf")
             await trio.sleep(_POLL_S)

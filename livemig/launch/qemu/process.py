@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -38,15 +38,15 @@ class Qemu:
         self.side, self.client = side, client
         self._process, self._private = process, private
 
-    async def execute(self, command: str, /, **arguments: Any) -> Any:
-        """One QMP command.
+    async def execute(self, command: str, arguments: Mapping[str, Any] | None = None, /, **more: Any) -> Any:
+        """One QMP command; ``more`` are arguments too, ``_`` standing for ``-``.
 
         Raises:
             QmpError: QEMU's error.
             QemuError: the process has ended; with the last line it wrote.
         """
         try:
-            return await self.client.execute(command, **arguments)
+            return await self.client.execute(command, arguments, **more)
         except PeerLost as error:
             raise await _ended(self.side, self._process, self._private) from error
 

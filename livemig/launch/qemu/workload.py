@@ -69,7 +69,7 @@ def _orders(config: Config, config_file: str, hz: int) -> Orders:
         working_set=min(room, config.machine.ram * memory.working_set_percent // 100),
         filled=min(room, config.machine.ram * memory.filled_percent // 100) // 4 * 4,
         masked_loops=config.engine.masked_loops,
-        set_timebase=config.engine.set_timebase,
+        set_timebase=guest.sets_timebase,
     )
 
 
@@ -100,9 +100,22 @@ def _refused(config: Config) -> Iterator[Refusal]:
     if config.host != untouched:
         key = next(name for name in type(config.host).model_fields if _of(config.host, name) != _of(untouched, name))
         yield f"host.{key}", "both QEMUs run on this host, with its clocks", "the default"
-    default = type(config.migration)().max_passes
-    if config.migration.max_passes != default:
-        yield "migration.max_passes", "QEMU has no such bound", str(default)
+    for name, known in (("migration", _MIGRATION), ("link", _LINK), ("run", _RUN)):
+        table = _of(config, name)
+        default = type(table)()
+        for key in type(table).model_fields:  # type: ignore[attr-defined]
+            if key not in known and _of(table, key) != _of(default, key):
+                yield f"{name}.{key}", "a real QEMU is not given that", "the default"
+
+
+_MIGRATION: Final = {
+    "strategy",  # QEMU has its own
+    "time_policy", "start", "downtime", "downtime_limit", "max_bandwidth", "avail_switchover_bandwidth",
+    "auto_converge", "throttle_trigger_threshold", "cpu_throttle_initial", "cpu_throttle_increment",
+    "cpu_throttle_tailslow", "max_cpu_throttle", "cancel_at", "connect_timeout", "transport",
+}  # fmt: skip
+_LINK: Final = {"bandwidth", "latency", "jitter"}
+_RUN: Final = {"seed", "duration", "clock", "rate"}
 
 
 def _machine_refused(config: Config) -> Iterator[Refusal]:
@@ -112,7 +125,7 @@ def _machine_refused(config: Config) -> Iterator[Refusal]:
     if machine.timebase_hz not in known:
         yield "machine.timebase_hz", f"{machine.timebase_hz} Hz is none of {machine.model}'s", f"{known} Hz"
     for key, value in preset.items():
-        if key != "timebase_hz" and _of(machine, key) != value:
+        if key not in ("timebase_hz", "reset_decrementer") and _of(machine, key) != value:
             yield f"machine.{key}", f"{_of(machine, key)!r} is not that of QEMU's {machine.model}", repr(value)
     step = _RAM_STEP[machine.model]
     if machine.ram % step:
@@ -122,9 +135,9 @@ def _machine_refused(config: Config) -> Iterator[Refusal]:
 
 
 def _kernel_refused(config: Config) -> Iterator[Refusal]:
-    for key in ("masked_loops", "set_timebase"):
-        if _of(config.engine, key):
-            yield f"engine.{key}", "is for livemig's guest, not for a kernel of your own", "0"
+    for key, table in (("engine.masked_loops", config.engine), ("guest.sets_timebase", config.guest)):
+        if _of(table, key.partition(".")[2]):
+            yield key, "is for livemig's guest, not for a kernel of your own", "0"
     if config.engine.at_stop != "any":
         yield "engine.at_stop", "is for livemig's guest, not for a kernel of your own", "any"
 

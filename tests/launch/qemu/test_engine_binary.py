@@ -89,5 +89,8 @@ def test_what_a_release_does() -> None:
     assert [q.timebase_hz("mac99") for q in (old, new)] == [100_000_000, 25_000_000]
     assert {q.timebase_hz("g3beige") for q in (old, new)} == {16_600_000} == frequencies("g3beige")
     assert {q.timebase_hz("pseries") for q in (old, new)} == {512_000_000}
-    assert Binary("q", (8, 1, 5)).strategy == "none"
-    assert Binary("q", (8, 2, 0)).strategy == "absolute-frozen-tb"
+    assert not Binary("q", (8, 1, 5)).migrates_decr
+    assert Binary("q", (8, 2, 0)).migrates_decr
+    assert [old.reset_decrementer(machine) for machine in ("g3beige", "mac99", "pseries")] == ["clock"] * 3
+    new_resets = [new.reset_decrementer(machine) for machine in ("g3beige", "mac99", "pseries")]
+    assert new_resets == ["expired", "zero", "raised"]

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.qemu, pytest.mark.slow]
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 SHORT = [
-    "run.duration=900ms", "migration.start=150ms", "migration.downtime=200ms", "guest.memory.dirty_rate=0B/s",
+    "run.duration=1200ms", "migration.start=150ms", "migration.downtime=200ms", "guest.memory.dirty_rate=0B/s",
     "guest.memory.filled_percent=0",
 ]  # fmt: skip
 
@@ -93,6 +93,14 @@ def test_the_link_s_bandwidth_is_that_of_the_stream(tmp_path: Path) -> None:
     assert sent < 10_000_000 * 0.7 + 4_000_000  # and what the buffers on the way take
     manifest = json.loads((tmp_path / "run/run.json").read_text())
     assert manifest["migration"]["owner"] == "source"
+
+
+def test_a_migration_that_is_cancelled_leaves_the_guest_where_it_was(tmp_path: Path) -> None:
+    told = ["migration.cancel_at=300ms", "migration.auto_converge=true", "migration.max_bandwidth=1MiB/s"]
+    done = run(tmp_path, "g3beige", "guest.memory.filled_percent=30", *told)
+    assert (done.crossing.status, done.crossing.owner) == ("cancelled", "source")
+    assert done.crossing.reason == "cancelled at migration.cancel_at"
+    assert len(done.crossing.records) > 50  # 1200 ms of 10 ms each
 
 
 def test_a_qemu_that_does_not_start_is_one_line(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from livemig.config.load import load
 from livemig.errors import ConfigError
 from livemig.launch.qemu.binary import Binary
 from livemig.launch.qemu.command import command, machine_option
+from livemig.launch.qemu.pair import parameters
 from livemig.launch.qemu.workload import workload
 
 BASE = """
@@ -75,6 +76,9 @@ def test_the_memory_workload_becomes_pages_by_interrupt(base: str) -> None:
         (["guest.memory.locality=hot"], "guest.memory.locality"),
         (["guest.periodic.period=200s", "run.duration=1h"], "guest.periodic.period"),
         (["migration.max_passes=5"], "migration.max_passes"),
+        (["migration.convergence=ramp"], "migration.convergence"),
+        (["migration.dirty_limit=true"], "migration.dirty_limit"),
+        (["migration.pause_before_switchover=true"], "migration.pause_before_switchover"),
         (["host.clock_skew=1ms"], "host.clock_skew"),
         (["host.source.tick_hz=1GHz"], "host.source"),
         (["run.rate=2"], "run.rate"),
@@ -83,7 +87,7 @@ def test_the_memory_workload_becomes_pages_by_interrupt(base: str) -> None:
         (["engine.initrd=x"], "engine.initrd"),
         (["engine.append=x"], "engine.append"),
         (["engine.kernel=k", "engine.masked_loops=5"], "engine.masked_loops"),
-        (["engine.kernel=k", "engine.set_timebase=5"], "engine.set_timebase"),
+        (["engine.kernel=k", "guest.sets_timebase=5"], "guest.sets_timebase"),
         (["engine.kernel=k", "engine.at_stop=raised", "engine.method=stop-and-copy"], "engine.at_stop"),
     ],
 )
@@ -107,7 +111,6 @@ def test_a_scenario_that_ships_for_qemu_is_taken_and_one_for_other_guests_is_ref
 
 CHANGES: dict[str, list[str]] = {
     "masked_loops": ["engine.masked_loops=5"],
-    "set_timebase": ["engine.set_timebase=5"],
     "kernel": ["engine.kernel=vmlinux"],
     "initrd": ["engine.kernel=vmlinux", "engine.initrd=initrd"],
     "append": ["engine.kernel=vmlinux", "engine.append=quiet"],
@@ -137,12 +140,27 @@ def test_turning_it_changes_the_command_line(base: str, key: str) -> None:
     assert line(base, setting) != line(base, [*setting, change])
 
 
+def test_a_timebase_that_the_guest_sets_is_in_its_orders(base: str) -> None:
+    assert loaded(base, "guest.sets_timebase=1311768467463790320").orders.set_timebase == 0x1234_5678_9ABC_DEF0
+
+
 def test_a_kernel_of_your_own_takes_the_place_of_the_guest(base: str) -> None:
     words = line(base, ["engine.kernel=vmlinux", "engine.append=console=ttyS0 quiet"])
     assert words[words.index("-kernel") + 1] == str(Path(base).parent / "vmlinux")
     assert words[words.index("-append") + 1] == "console=ttyS0 quiet"
     assert "-bios" not in words
     assert not any(word.startswith("loader,") for word in words)
+
+
+def test_the_parameters_are_qemu_s_in_its_units(base: str) -> None:
+    plain = load(base, ["migration.downtime_limit=1500us"]).migration
+    assert parameters(plain) == {"downtime-limit": 2, "max-bandwidth": 0}
+    told = ["migration.auto_converge=true", "migration.cpu_throttle_initial=33", "migration.max_bandwidth=1MiB/s"]
+    assert parameters(load(base, [*told, "migration.avail_switchover_bandwidth=2MiB/s"]).migration) == {
+        "downtime-limit": 300, "max-bandwidth": 1 << 20, "avail-switchover-bandwidth": 2 << 20,
+        "throttle-trigger-threshold": 50, "cpu-throttle-initial": 33, "cpu-throttle-increment": 10,
+        "cpu-throttle-tailslow": False, "max-cpu-throttle": 99,
+    }  # fmt: skip
 
 
 def test_arguments_are_quoted_as_for_a_shell(base: str) -> None:
