@@ -41,6 +41,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "welcome": {"version": 2},
     "refuse": {"reason": "no"},
     "pages": {"runs": [[3, 2], [7, 1]], "zero": [[5, 2]]},
+    "encoded": {"encoding": "xbzrle", "runs": [[3, 2]], "zero": [[5, 2]], "sizes": [3, 0]},
     "pass_end": {"pass": 1, "pages": 5},
     "snapshot": {},
     "loaded": {"ram_digest": "0f"},
@@ -62,6 +63,9 @@ def header(kind: str = "bye", **changes: Any) -> dict[str, Any]:
     if kind == "pages":
         fields = {"runs": wire_runs((3, 2), (7, 1)), "zero": wire_runs((5, 2))}
         payload = 3 * 4096
+    if kind == "encoded":
+        fields |= {"runs": wire_runs((3, 2)), "zero": wire_runs((5, 2)), "sizes": b"\0\3\0\0"}
+        payload = 3 + 4096
     right = {"type": kind, "seq": 4, "sent_ns": 10, "arrives_ns": 20, "payload": payload, **fields, **changes}
     return {name: value for name, value in right.items() if value is not ...}
 
@@ -78,7 +82,7 @@ def test_the_table_has_an_example_of_every_type_here() -> None:
 
 @pytest.mark.parametrize("kind", sorted(EXAMPLES))
 def test_every_type_is_encoded_as_the_format_says(kind: str) -> None:
-    payload = b"xyz" if kind == "snapshot" else b""
+    payload = {"snapshot": b"xyz", "encoded": bytes(3 + 4096)}.get(kind, b"")
     sent = encode(Frame(kind, 10, 20, EXAMPLES[kind], payload), 4, ram_pages=RAM_PAGES)
     assert int.from_bytes(sent[:4], "big") == len(sent) - 12
     assert sent[4:12] == xxhash.xxh3_64_digest(sent[:4] + sent[12:])
@@ -90,8 +94,8 @@ def test_every_type_is_encoded_as_the_format_says(kind: str) -> None:
 def test_every_type_is_decoded_from_the_format(kind: str) -> None:
     frame, length = decode(msgpack.packb(header(kind)), 4, ram_pages=RAM_PAGES)
     assert (frame.type, frame.sent_ns, frame.arrives_ns, frame.payload) == (kind, 10, 20, b"")
-    assert length == (12288 if kind == "pages" else 0)
-    got = {name: np.asarray(value).tolist() if kind == "pages" else value for name, value in frame.fields.items()}
+    assert length == {"pages": 12288, "encoded": 4099}.get(kind, 0)
+    got = {n: value.tolist() if isinstance(value, np.ndarray) else value for n, value in frame.fields.items()}
     assert got == EXAMPLES[kind]
 
 
@@ -158,6 +162,17 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("pages", {"payload": 2 * 4096}, "payload"),
     ("pages", {"payload": 3 * 4096 + 1}, "payload"),
     ("pages", {"runs": wire_runs((7, 257)), "payload": 257 * 4096}, "payload"),
+    ("encoded", {"encoding": "lzma"}, "encoding"),
+    ("encoded", {"encoding": 1}, "encoding"),
+    ("encoded", {"sizes": b"\0\3"}, "sizes"),
+    ("encoded", {"sizes": b"\0\3\0"}, "sizes"),
+    ("encoded", {"sizes": b"\x10\1\0\0"}, "sizes"),
+    ("encoded", {"sizes": [3, 0]}, "sizes"),
+    ("encoded", {"sizes": bytes(2 * 257), "runs": wire_runs((3, 257)), "zero": b""}, "sizes"),
+    ("encoded", {"payload": 4100}, "payload"),
+    ("encoded", {"payload": 256 * 4096 + 1}, "payload"),
+    ("encoded", {"zero": wire_runs((4, 1))}, "zero"),
+    ("encoded", {"runs": wire_runs((999, 2))}, "runs"),
 ]
 
 
