@@ -25,7 +25,7 @@ def print_progress(side: str, event: dict[str, Any]) -> None:
         print(f"QEMU  pass {data['pass']:>2}  sent {sent:>10}  remaining {left:>10}", file=sys.stderr)
     elif event["event"] == "TRACE":
         does = "runs" if data["running"] else "stands still"
-        print(f"{side}: the guest {does}; {data['raised']:,} decrementer interrupts so far", file=sys.stderr)
+        print(f"{side}: the guest {does}; decrementer interrupts so far: {data['raised']:,}", file=sys.stderr)
     elif event["event"] == "MIGRATION" and side == SOURCE and data["reason"]:
         print(f"migration {data['status']}: {data['reason']}", file=sys.stderr)
 
