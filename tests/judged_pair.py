@@ -6,26 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pure_pair import run_pure
-
-from livemig.analysis.judge import judge
 from livemig.analysis.result import Result
 from livemig.config.model import Config
-from livemig.emulator.twin import run_twin
-from livemig.launch import run_directory
+from livemig.launch.pure_pair import run_here
 
 
 def run_judged(config: Config, directory: Path) -> Result:
     """Migrate, run the twin, judge; what was written is in ``directory``."""
     directory.mkdir(exist_ok=True)
-    source, destination = run_pure(config, directory)
-    run_twin(config, directory / "twin.jsonl")
-    manifest = run_directory.manifest(config, "judged")
-    owner = "destination" if destination.owner == "destination" else source.owner
-    manifest["migration"] |= {"status": str(source.status), "owner": owner, "reason": source.reason}
-    manifest["complete"] = True
-    run_directory.write(directory, manifest)
-    return judge(directory)
+    checks = config.checks.model_copy(update={"twin": True})
+    return run_here(config.model_copy(update={"checks": checks}), "judged", directory)
 
 
 def events(directory: Path, *names: str, side: str = "source") -> list[dict[str, Any]]:
