@@ -21,6 +21,7 @@ COMMANDS = {
     "compare": "the same scenario under every strategy, in one table",
     "crosscheck": "the same scenario on livemig's emulator and on a real QEMU: where they differ, in ticks",
     "import": "the trace logs of a real QEMU pair, turned into a run directory that can be judged",
+    "predict": "a capture of a real QEMU pair against what the model says of it",
     "query": "SQL over the events of stored runs",
     "trace": "export a run for Perfetto's timeline",
     "analyze": "judge stored runs again",

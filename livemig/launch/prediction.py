@@ -125,7 +125,9 @@ def _stopped(fresh: TimeState, stop: AtStop) -> TimeState:
 def _crossed(source: Machine, target: Machine, name: str, blackout_ns: int, hosts: tuple[Host, Host]) -> TimeState:
     """By one strategy."""
     strategy = STRATEGIES[name]
-    saved = strategy.check(strategy.save(source.time_state(0), hosts[0].at(0)), len(source.cpus))
+    saved = strategy.check(
+        strategy.save(source.time_state(0), hosts[0].at(0)), len(source.cpus), source.time_state(0).per_cpu
+    )
     return strategy.restore(target.time_state(0), saved, hosts[1].at(blackout_ns))
 
 

@@ -71,6 +71,19 @@ class Facts:
             raise InputError(str(self.path), f"{keys[0]}: {value}, needed: a time")
         return int(value * unit)
 
+    def flag(self, key: str) -> bool | None:
+        """0 or 1, or a boolean, if it is there. Raises InputError if it is anything else."""
+        for table in self._tables:
+            if key in table:
+                if table[key] not in (0, 1):
+                    raise InputError(str(self.path), f"{key}: {table[key]!r}, needed: 0 or 1")
+                return bool(table[key])
+        return None
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there, whatever its value."""
+        return any(key in table for table in self._tables)
+
     @property
     def live(self) -> bool:
         return self.text("how", "method") == "live"

@@ -100,7 +100,7 @@ class _Import:
         hz = wanted.timebase_hz
         self.model = facts.text("machine")
         self.level = hz == _LEVEL_HZ if self.model is None else self.model.startswith(_LEVEL)
-        self.cpus = [Cpu(index) for index in range(_cpu_count(source.who, facts))]
+        self.cpus = [Cpu(index) for index in range(cpu_count(source.who, facts))]
         count = len(self.cpus)
         self.stop = at_stop(source.found, source.who, facts, hz, count)
         if self.stop is None:
@@ -224,7 +224,7 @@ class _Import:
         }
 
 
-def _cpu_count(who: Roles, facts: Facts) -> int:
+def cpu_count(who: Roles, facts: Facts) -> int:
     """By the run.toml, the threads, or how many DECRs were saved; whichever shows most."""
     saved = max((len(last_burst(thread.decr)) for thread in who.savers), default=0)
     noted = facts.integer("vcpus") or 1

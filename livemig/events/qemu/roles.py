@@ -67,6 +67,9 @@ def _main(threads: list[Thread]) -> Thread | None:
     for thread in threads:
         if thread.raises:
             return thread
+    for thread in threads:
+        if any(one.value == other.value for one, other in pairwise(thread.tb)):
+            return thread  # The monitor, of a TB that stands still: a guest's reads are never that close together.
     # It made the others, so its number is the lowest; and it never writes DECR for the guest.
     return next((thread for thread in threads[:1] if not thread.counts[DECR_STORE]), None)
 

@@ -46,7 +46,8 @@ class Line(NamedTuple):
         number: of the line, from 1. tid: the host thread.
         event: the event's name.
         value: what was read or written (unsigned, 64 bits); of ``vm_state_notify``: whether it runs.
-        old: of a store, what was there before. bits: of a store to DECR, its width.
+        old: of a store to DECR, what was there before; of one to TB, the offset to the virtual clock's ticks that it
+            makes. bits: of a store to DECR, its width.
         word: ``raise``, ``lower``, a run state or a migration state.
     """
 
@@ -170,7 +171,7 @@ def parse(text: bytes, number: int) -> Line | None:
     if kind == DECR_STORE:
         return Line(*at, kind, int(found[kind], 16), int(found["old"], 16), int(found["bits"]))
     if kind == TB_STORE:
-        return Line(*at, kind, int(found["tb"], 16))
+        return Line(*at, kind, int(found["tb"], 16), int(found[kind], 16))
     if kind == RUN_STATE:
         return Line(*at, kind, int(found["runs"]), word=found[kind].decode())
     if kind in (DECR_EXCP, MIGRATION):

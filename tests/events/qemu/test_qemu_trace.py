@@ -36,7 +36,7 @@ def test_each_event_gives_its_numbers() -> None:
     )
     assert only(head + "ppc_decr_excp raise decrementer") == Line(*at, "ppc_decr_excp", word="raise")
     assert only(head + "ppc_tb_store tb 0x12345678fff00000 offset 0x12345678ffef233f") == Line(
-        *at, "ppc_tb_store", 0x12345678FFF00000
+        *at, "ppc_tb_store", 0x12345678FFF00000, old=0x12345678FFEF233F
     )
     assert only(head + "vm_state_notify running 0 reason 7 (finish-migrate)") == Line(
         *at, "vm_state_notify", 0, word="finish-migrate"

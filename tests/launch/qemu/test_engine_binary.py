@@ -32,9 +32,7 @@ def test_where_there_is_none_one_line_says_which_package_to_install(monkeypatch:
 def test_a_program_of_the_path_and_its_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake(tmp_path / "qemu-system-ppc", "10.0.2 (Debian 1:10.0.2+ds)")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    assert find("qemu-system-ppc") == Binary(
-        str(tmp_path / "qemu-system-ppc"), (10, 0, 2), "Debian 1:10.0.2+ds"
-    )
+    assert find("qemu-system-ppc") == Binary(str(tmp_path / "qemu-system-ppc"), (10, 0, 2), "Debian 1:10.0.2+ds")
 
 
 @pytest.mark.parametrize("inner", ["", "usr/"])
