@@ -19,6 +19,7 @@ import trio
 from benchmarks.figure import Figure, beside
 from livemig.link.buffers import Buffers, behind
 from livemig.link.socket_channel import SocketChannel
+from livemig.link.stream import SocketStream
 from livemig.machine.ram import PAGE, Pages, Ram
 from livemig.migration.fields import Runs, as_runs
 from livemig.migration.frames import MAX_PAGES, Frame
@@ -43,7 +44,7 @@ def through_channel(pages: Pages) -> Mover:
     last = Frame("pass_end", 0, 0, {"pass": 1, "pages": len(pages)})
 
     async def send(sock: socket.socket, memory: memoryview) -> float:
-        async with SocketChannel(sock, memory) as channel:
+        async with SocketChannel(SocketStream(sock), memory) as channel:
             await channel.receive()
             began = time.perf_counter()
             for frame in (*frames, last):
@@ -52,7 +53,8 @@ def through_channel(pages: Pages) -> Mover:
             return time.perf_counter() - began
 
     async def receive(sock: socket.socket, memory: memoryview) -> float:
-        async with SocketChannel(sock, memory) as channel:
+        async with SocketChannel(SocketStream(sock)) as channel:
+            channel.grant(memory)
             channel.post(Frame("welcome", 0, 0, {"version": 1}))
             await channel.receive()
             channel.post(Frame("bye", 0, 0))

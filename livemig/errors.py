@@ -8,6 +8,8 @@
     ├── LinkError               3          the way to the peer
     │   ├── ConnectTimeout      3          nobody there within the time allowed
     │   ├── AddressInUse        2          somebody else listens there
+    │   ├── TlsError            3          the peer and we cannot prove ourselves to each other
+    │   ├── PeerSilent          3          the peer is there, and says nothing
     │   └── PeerLost            3          the connection ended where it must not
     ├── ProtocolError           3          the peer's: frame, field, problem
     └── QmpError                3          QEMU error class and description
@@ -92,6 +94,18 @@ class PeerLost(LinkError):
     def __init__(self, during: str) -> None:
         self.during = during
         super().__init__(f"connection to the peer lost during {during}")
+
+
+class TlsError(LinkError):
+    """No secure connection: the peer's certificate is not what it must be, or ours is not to the peer."""
+
+
+class PeerSilent(LinkError):
+    """Nothing came from the peer for ``limit_ns`` of host time while something was due."""
+
+    def __init__(self, limit_ns: int) -> None:
+        self.limit_ns = limit_ns
+        super().__init__(f"the peer has said nothing for {limit_ns / 1e9:g} s")
 
 
 class ProtocolError(LivemigError):

@@ -11,8 +11,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     add_side_options(parser)
     parser.add_argument(
-        "--listen", metavar="URI", required=True, help="wait for the source there: unix:PATH or tcp:HOST:PORT"
-    )
+        "--listen", metavar="URI", required=True,
+        help="wait for the source there: unix:PATH, tcp:HOST:PORT or tls:HOST:PORT",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

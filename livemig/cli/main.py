@@ -28,6 +28,7 @@ COMMANDS = {
     "report": "one run as a self-contained HTML page: verdict, timeline, evidence",
     "source": "one side: run the guest, and migrate it away",
     "destination": "the other side: wait for a guest, and run it",
+    "tls-init": "make certificates for tls: an authority, a destination, a source",
 }
 
 
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
         if name in arguments[:2]:
-            import_module(f"livemig.cli.{name}").add_arguments(command)
+            import_module(_module(name)).add_arguments(command)
     args = parser.parse_args(arguments)
     if args.version:
         from livemig import __version__
@@ -79,7 +80,7 @@ def _run(args: argparse.Namespace) -> int:
     from livemig.errors import LivemigError
 
     try:
-        code: int = import_module(f"livemig.cli.{args.command}").run(args)
+        code: int = import_module(_module(args.command)).run(args)
         sys.stdout.flush()
     except LivemigError as error:
         print(f"livemig: {error}", file=sys.stderr)
@@ -95,6 +96,10 @@ def _run(args: argparse.Namespace) -> int:
         _give_up_stdout()
         return 2
     return code
+
+
+def _module(command: str) -> str:
+    return f"livemig.cli.{command.replace('-', '_')}"
 
 
 def _give_up_stdout() -> None:

@@ -15,6 +15,7 @@ def add_side_options(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--qmp", metavar="unix:PATH[,server]", help="serve QMP there, and stay until told to quit")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run directory; both sides may share one")
+    parser.add_argument("--tls-dir", metavar="DIR", help="override migration.tls_dir: certificates, QEMU's file names")
     parser.add_argument("--insecure", action="store_true", help="let plain TCP leave this machine")
 
 
@@ -30,6 +31,8 @@ def run_one_side(side: str, args: argparse.Namespace, uri: str | None) -> int:
     def announce(text: str) -> None:
         print(f"livemig {side}: {text}", file=sys.stderr)
 
+    if args.tls_dir is not None:
+        args.overrides.append(f"migration.tls_dir={Path(args.tls_dir).resolve()}")
     config = read_config(args)
     if config.engine.kind == "qemu":
         from livemig.errors import UsageError

@@ -26,6 +26,8 @@ def print_progress(side: str, event: dict[str, Any]) -> None:
     elif event["event"] == "TRACE":
         does = "runs" if data["running"] else "stands still"
         print(f"{side}: the guest {does}; decrementer interrupts so far: {data['raised']:,}", file=sys.stderr)
+    elif event["event"] == "X_LIVEMIG_TURNED_AWAY":
+        print(f"{side}: turned a peer away: {data['reason']}", file=sys.stderr)
     elif event["event"] == "MIGRATION" and side == SOURCE and data["reason"]:
         print(f"migration {data['status']}: {data['reason']}", file=sys.stderr)
 

@@ -11,8 +11,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     add_side_options(parser)
     parser.add_argument(
-        "--connect", metavar="URI", help="migrate there, unix:PATH or tcp:HOST:PORT; else QMP must say `migrate`"
-    )
+        "--connect", metavar="URI",
+        help="migrate there, unix:PATH, tcp:HOST:PORT or tls:HOST:PORT; else QMP must say `migrate`",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

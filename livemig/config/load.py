@@ -18,6 +18,7 @@ from livemig.errors import ConfigError
 OVERRIDE: Final = "--set"
 _PATHS: Final = (
     ("guest", "trace", "file"),
+    ("migration", "tls_dir"),
     *(("engine", key) for key in ("qemu_root", "source_root", "destination_root", "kernel", "initrd")),
 )
 """Keys that are relative to the configuration's directory."""

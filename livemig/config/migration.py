@@ -23,6 +23,8 @@ def _version(given: Any) -> Any:
     names = get_args(MachineVersionName)
     return names[int(name) - 1] if name in map(str, range(1, len(names) + 1)) else name
 
+MAX_CHANNELS = 16
+
 
 class Migration(Section):
     """What is done to the guest, and by which rule time is saved and restored."""
@@ -130,6 +132,18 @@ class Migration(Section):
     connect_timeout: Annotated[int, Quantity(TIME, "1ms", "1h")] = Field(
         default=TIME.parse("5s"), description="host time that source and destination wait for each other"
     )
-    transport: Literal["unix", "tcp"] = Field(
-        default="unix", description="kind of socket between source and destination"
+    peer_timeout: Annotated[int, Quantity(TIME, "100ms", "1h")] = Field(
+        default=TIME.parse("30s"),
+        description="host time in which a peer must identify itself, and for which it may be silent when it is due",
+    )
+    transport: Literal["unix", "tcp", "tls"] = Field(
+        default="unix", description="kind of socket between source and destination; tls is over tcp"
+    )
+    tls_dir: str = Field(
+        default="",
+        pattern=r"^[^\x00]*$",
+        description="directory of the certificates, relative to the configuration file; `run` makes its own if empty",
+    )
+    multifd_channels: int = Field(
+        default=0, ge=0, le=MAX_CHANNELS, description="connections for pages, beside the main one; 0 for none"
     )

@@ -85,6 +85,13 @@ def link(config: Config, side: str) -> LinkModel:
     return LinkModel(config.link.bandwidth, config.link.latency, config.link.jitter, seed, catch_up)
 
 
+def answer_ns(config: Config) -> int:
+    """The host time that an answer of the peer may take because of the link: in virtual time none."""
+    if config.run.clock == "virtual":
+        return 0
+    return int(2 * (config.link.latency + config.link.jitter) / config.run.rate)
+
+
 def settings(config: Config) -> Settings:
     """``[migration]``."""
     migration = config.migration

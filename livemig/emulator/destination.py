@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
-
-import trio
+from typing import TYPE_CHECKING, Any
 
 from livemig.clock.clock import Clock
 from livemig.config.model import Config
 from livemig.emulator import build
 from livemig.emulator.emulator import Emulator, Notice
+from livemig.errors import LivemigError, ProtocolError
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION
-from livemig.link.socket_channel import SocketChannel
+from livemig.link.channel import Channel
+from livemig.link.door import Door
 from livemig.migration.destination import Destination
+from livemig.migration.frames import Frame
 from livemig.migration.status import Status
+from livemig.timers.ticks import NS_PER_S
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class DestinationEmulator(Emulator):
-    """Takes the first peer that connects to ``listener``, and no other. Its time begins with the first frame."""
+    """Takes the first source that says hello at ``listener``, and no other. Its time begins with that.
+
+    Args:
+        credentials: for TLS; None: it is not spoken.
+    """
 
     def __init__(
         self,
@@ -29,8 +38,10 @@ class DestinationEmulator(Emulator):
         log: EventLog,
         listener: socket.socket,
         watch: Callable[[Notice], None] = lambda notice: None,
+        credentials: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(build.machine(config, DESTINATION), clock, log, config.run.duration, watch)
+        patience_ns = config.migration.peer_timeout
+        super().__init__(build.machine(config, DESTINATION), clock, log, config.run.duration, watch, patience_ns)
         self.side: Destination = Destination(
             self.machine,
             build.host(config, DESTINATION),
@@ -38,18 +49,29 @@ class DestinationEmulator(Emulator):
             build.settings(config),
             self.emit,
         )
-        self._listener = listener
+        self._door = Door(listener, credentials, patience_ns / NS_PER_S, self._let_in, self._turned_away)
 
     async def accept(self) -> None:
-        """Wait for the source; a task beside :meth:`run`."""
-        listening = trio.socket.from_stdlib_socket(self._listener)
-        try:
-            peer, _ = await listening.accept()
-        finally:
-            listening.close()
-        with_peer = socket.socket(fileno=peer.detach())
-        with_peer.setblocking(True)
-        self.attach(SocketChannel(with_peer, self.machine.ram.memory))
+        """Wait for the source, and keep all others off; a task beside :meth:`run`."""
+        await self._door.serve()
+
+    def _let_in(self, channel: Channel, hello: Frame) -> None:
+        channel.grant(self.machine.ram.memory)
+        self.attach(channel)
+        self.heard(hello)
+
+    def _turned_away(self, reason: str) -> None:
+        self._watch(Notice("X_LIVEMIG_TURNED_AWAY", {"reason": reason}))
+
+    def awaits_peer(self) -> bool:
+        return not self.side.over and self.side.owner == "source" and not self._inbox
+
+    def signs(self, channel: Channel) -> int:
+        return channel.signs + channel.signs_of_life  # a guest may run for long between two frames of its source
+
+    def say_why(self, now: int, error: LivemigError) -> None:
+        if isinstance(error, ProtocolError) and self.awaits_peer():
+            self.side.refuse(now, str(error))
 
     def conclude(self, now: int) -> None:
         if self.side.status in (Status.FAILED, Status.CANCELLED):

@@ -18,18 +18,21 @@ import trio
 
 from livemig.clock.barrier import Barrier
 from livemig.clock.clock import Clock, WallClock
-from livemig.errors import LivemigError, PeerLost, ProtocolError, QmpError
+from livemig.errors import LinkError, LivemigError, PeerLost, PeerSilent, ProtocolError, QmpError, plain
 from livemig.events.log import EventLog
 from livemig.link.channel import Channel
 from livemig.machine.cpu import Cpu
 from livemig.machine.machine import Machine
 from livemig.machine.runstate import RunState
-from livemig.migration.frames import Frame
+from livemig.migration.frames import MAX_SNAPSHOT, Frame
 from livemig.migration.side import Side
+from livemig.timers.ticks import NS_PER_S
 
 _LOG_EVERY_NS = 1_000_000_000
 _WALL_LOG_EVERY_NS = 50_000_000
 _FLUSH_S = 5
+_MOST_FRAMES = 64
+"""Heard and not handled yet; then the peer has to wait, which its socket makes it do."""
 _RESETS = {"watchdog": "guest-reset", "command": "host-qmp-system-reset"}
 _OWN_GUEST = (RunState.RUNNING, RunState.PAUSED, RunState.FINISH_MIGRATE)
 
@@ -48,6 +51,7 @@ class Emulator:
     Args:
         duration_ns: the scenario's end, when whoever runs the guest shuts it down.
         log: closed by the caller. watch: told of everything that QMP has an event for.
+        patience_ns: host time for which a peer may be silent while something is due from it.
     """
 
     def __init__(
@@ -57,12 +61,13 @@ class Emulator:
         log: EventLog,
         duration_ns: int,
         watch: Callable[[Notice], None] = lambda notice: None,
+        patience_ns: int = 30 * NS_PER_S,
     ) -> None:
         self.machine, self.clock, self.log, self.duration_ns = machine, clock, log, duration_ns
         self.side: Side
         self.ended = ""
         """Why the run is over here; empty while it is not."""
-        self._watch = watch
+        self._watch, self._patience_ns = watch, patience_ns
         self._barrier = Barrier(len(machine.cpus))
         self._news = trio.Event()
         self._inbox: list[tuple[int, int, Frame]] = []
@@ -70,6 +75,8 @@ class Emulator:
         self._lost: LivemigError | None = None
         self._channel: Channel | None = None
         self._channels: list[Channel] = []
+        self._hearing = trio.CancelScope()
+        self._room = trio.Event()
         self._orders: list[_Order] = []
         self._logged_ns = 0
         self._log_every_ns = _LOG_EVERY_NS if clock.virtual else _WALL_LOG_EVERY_NS
@@ -110,7 +117,7 @@ class Emulator:
         """Use ``channel`` to talk to the peer, and close it at the end of the run."""
         self._channel = channel
         self._channels.append(channel)
-        self._nursery.start_soon(self._listen, channel)
+        self._nursery.start_soon(self._attend, channel)
 
     def finish(self, reason: str) -> None:
         """The run is over here, at the next barrier."""
@@ -240,11 +247,16 @@ class Emulator:
             order.carry_out(now)
         if self._lost is not None and not self._inbox:
             lost, self._lost = self._lost, None
-            self._channel = None
+            self.say_why(now, lost)
+            self._post()
+            if isinstance(lost, LinkError):
+                self._channel = None
             self.fail(now, lost)
         while self._inbox and self._inbox[0][0] <= now:
             try:
-                self._receive(now, heapq.heappop(self._inbox)[2])
+                frame = heapq.heappop(self._inbox)[2]
+                self._room.set()
+                self._receive(now, frame)
             except ProtocolError as error:
                 self.fail(now, error)
         starts = self.starts(now)
@@ -253,6 +265,8 @@ class Emulator:
         while self.side.due is not None and self.side.due <= now:
             self.side.tick(now)
         self._post()
+        if self.side.over:
+            self._hearing.cancel()  # whatever the peer has to say
         self.conclude(now)
 
     def fail(self, now: int, error: LivemigError) -> None:
@@ -260,23 +274,63 @@ class Emulator:
         if not self.side.over:
             self.side.fail(now, str(error))
 
+    def say_why(self, now: int, error: LivemigError) -> None:
+        """Tell the peer of ``error`` in what it sent, if that is for this side to do."""
+
     def conclude(self, now: int) -> None:
         """End the run here if it is over."""
         raise NotImplementedError
 
     # -- the peer -----------------------------------------------------------------------------------------------
 
-    async def _listen(self, channel: Channel) -> None:
+    def awaits_peer(self) -> bool:
+        """Something is due from the peer before this side can go on."""
+        return self.side.asked and not self._inbox
+
+    def signs(self, channel: Channel) -> int:
+        """What changes as long as the peer does what it owes."""
+        return channel.signs
+
+    async def _attend(self, channel: Channel) -> None:
+        """Listen to the peer, and wait for it no longer than it deserves."""
         try:
-            while True:
-                frame = await channel.receive()
-                arrives = frame.arrives_ns if self.clock.virtual else self.clock.now()
-                heapq.heappush(self._inbox, (arrives, self._arrivals, frame))
-                self._arrivals += 1
-                self._tell()
-        except (PeerLost, ProtocolError) as error:
+            with self._hearing:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._lose_patience, channel)
+                    await self._listen(channel)
+        except* LivemigError as group:
+            error = plain(group)
+            assert isinstance(error, LivemigError)
             self._lost = error
             self._tell()
+
+    async def _listen(self, channel: Channel) -> None:
+        while True:
+            self.heard(await channel.receive())
+            while len(self._inbox) >= _MOST_FRAMES or self._waiting_bytes() > MAX_SNAPSHOT:
+                self._room = trio.Event()
+                await self._room.wait()
+
+    async def _lose_patience(self, channel: Channel) -> None:
+        """Raises PeerSilent when there was no sign of the peer for too long while it was waited for."""
+        patience = self._patience_ns / NS_PER_S
+        signs, since = self.signs(channel), trio.current_time()
+        while True:
+            await trio.sleep(patience / 8)
+            if self.signs(channel) != signs or not self.awaits_peer():
+                signs, since = self.signs(channel), trio.current_time()
+            elif trio.current_time() - since >= patience:
+                raise PeerSilent(self._patience_ns)
+
+    def heard(self, frame: Frame) -> None:
+        """``frame`` has come, and is handled when the run's clock shows its arrival."""
+        arrives = frame.arrives_ns if self.clock.virtual else self.clock.now()
+        heapq.heappush(self._inbox, (arrives, self._arrivals, frame))
+        self._arrivals += 1
+        self._tell()
+
+    def _waiting_bytes(self) -> int:
+        return sum(len(frame.payload) for _, _, frame in self._inbox)
 
     def _receive(self, now: int, frame: Frame) -> None:
         self.side.receive(now, frame)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -21,6 +22,9 @@ from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.migration.status import Status
 from livemig.qmp.server import QmpServer
+
+if TYPE_CHECKING:
+    import ssl
 
 INTERRUPTED = 130
 """Exit code after SIGINT or SIGTERM, as shells have it."""
@@ -77,15 +81,17 @@ def run_source(config: Config, log: Path, uri: str | None, control: Control) -> 
     return trio.run(_run, SOURCE, log, make, control)
 
 
-def run_destination(config: Config, log: Path, listener: socket.socket, control: Control) -> Outcome:
-    """Run the destination, for the first peer that connects to ``listener``.
+def run_destination(
+    config: Config, log: Path, listener: socket.socket, control: Control, credentials: ssl.SSLContext | None = None
+) -> Outcome:
+    """Run the destination, for the first source that says hello at ``listener``; ``credentials``: for TLS.
 
     Raises:
         LivemigError: it could not start, or could not write its log.
     """
 
     def make(events: EventLog, watch: Callable[[Notice], None]) -> DestinationEmulator:
-        return DestinationEmulator(config, build.clock(config, control.epoch_ns), events, listener, watch)
+        return DestinationEmulator(config, build.clock(config, control.epoch_ns), events, listener, watch, credentials)
 
     return trio.run(_run, DESTINATION, log, make, control)
 

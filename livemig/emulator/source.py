@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from livemig.clock.clock import Clock
 from livemig.config.model import Config
@@ -13,11 +13,15 @@ from livemig.emulator.emulator import Emulator, Notice
 from livemig.errors import LinkError, QmpError
 from livemig.events.log import EventLog
 from livemig.events.schema import SOURCE
-from livemig.link.socket_channel import SocketChannel
-from livemig.link.uri import connect, parse_uri
+from livemig.link.opening import open_channel
+from livemig.link.uri import is_secure
 from livemig.migration.source import Source
 from livemig.migration.status import Status
 from livemig.strategies.table import STRATEGIES
+from livemig.timers.ticks import NS_PER_S
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class _Phase(Enum):
@@ -37,7 +41,9 @@ class SourceEmulator(Emulator):
     def __init__(
         self, config: Config, clock: Clock, log: EventLog, watch: Callable[[Notice], None] = lambda notice: None
     ) -> None:
-        super().__init__(build.machine(config, SOURCE), clock, log, config.run.duration, watch)
+        migration = config.migration
+        patience_ns = migration.peer_timeout + build.answer_ns(config)
+        super().__init__(build.machine(config, SOURCE), clock, log, config.run.duration, watch, patience_ns)
         self.side: Source = Source(
             self.machine,
             STRATEGIES[config.migration.strategy],
@@ -46,8 +52,10 @@ class SourceEmulator(Emulator):
             build.settings(config),
             self.emit,
         )
-        self._start_ns = config.migration.start
-        self._timeout_ns = config.migration.connect_timeout
+        self._start_ns, self._timeout_ns = migration.start, migration.connect_timeout
+        self._channel_count, self._tls_dir = migration.multifd_channels, migration.tls_dir
+        self._alive_every = migration.peer_timeout / NS_PER_S / 4
+        self._credentials: ssl.SSLContext | None = None
         self._phase = _Phase.WAITING
         self._uri: str | None = None
 
@@ -61,11 +69,14 @@ class SourceEmulator(Emulator):
         """QMP ``migrate``.
 
         Raises:
-            QmpError: there is one already. UsageError: a malformed URI.
+            QmpError: there is one already. UsageError: a malformed URI, or certificates that are no good.
         """
         if self._uri is not None:
             raise QmpError("GenericError", "There's a migration process in progress")
-        parse_uri(uri)
+        if is_secure(uri):
+            from livemig.link.credentials import CLIENT, context
+
+            self._credentials = context(self._tls_dir, CLIENT)
         self._uri = uri
 
     def proceed(self, now: int, state: str) -> None:
@@ -99,12 +110,15 @@ class SourceEmulator(Emulator):
 
     async def _connect(self, uri: str) -> None:
         try:
-            socket = await connect(uri, self._timeout_ns)
+            channel = await open_channel(
+                uri, self._timeout_ns, self.machine.ram.memory, self._channel_count, self._credentials,
+                self._alive_every,
+            )  # fmt: skip
         except LinkError as error:
             self._phase = _Phase.STARTED
             self._lost = error
         else:
-            self.attach(SocketChannel(socket, self.machine.ram.memory))
+            self.attach(channel)
             self._phase = _Phase.CONNECTED
         self._tell()
 

@@ -16,7 +16,7 @@ from livemig.emulator.process import Control, Outcome, run_destination, run_sour
 from livemig.errors import OutputError, UsageError
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch import run_directory
-from livemig.link.uri import listen
+from livemig.link.uri import is_secure, listen
 
 
 def run_side(
@@ -42,9 +42,13 @@ def run_side(
     if side == SOURCE and qmp is None and config.migration.pause_before_switchover:
         raise UsageError(f"{side}: migration.pause_before_switchover needs --qmp, to be told `migrate-continue`")
     with ExitStack() as stack:
-        listener = None
+        listener = credentials = None
         if side == DESTINATION:
             assert uri is not None
+            if is_secure(uri):
+                from livemig.link.credentials import SERVER, context
+
+                credentials = context(config.migration.tls_dir, SERVER)
             listener, bound = listen(uri, insecure=insecure)
             stack.callback(_close, listener, bound)
             announce(f"listening on {bound}")
@@ -56,7 +60,7 @@ def run_side(
         if not (directory / run_directory.MANIFEST).exists():
             run_directory.write(directory, manifest)
         if listener is not None:
-            outcome = run_destination(config, log, listener, control)
+            outcome = run_destination(config, log, listener, control, credentials)
         else:
             outcome = run_source(config, log, uri, control)
     if outcome.owner == side and not outcome.interrupted:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -23,6 +23,9 @@ from livemig.launch.child import Child
 from livemig.link.uri import listen
 from livemig.migration.status import Status
 from livemig.qmp.client import QmpClient, open_qmp
+
+if TYPE_CHECKING:
+    import ssl
 
 Progress = Callable[[str, dict[str, Any]], None]
 """Told of every QMP event: side, event."""
@@ -70,14 +73,15 @@ def run_pair(
     """
     with ExitStack() as stack:
         private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="livemig-")))
-        where = f"unix:{private}/migrate" if config.migration.transport == "unix" else "tcp:127.0.0.1:0"
-        listener, uri = listen(where)
+        config, credentials = _with_certificates(config, private)
+        transport = config.migration.transport
+        listener, uri = listen(f"unix:{private}/migrate" if transport == "unix" else f"{transport}:127.0.0.1:0")
         stack.callback(listener.close)
         epoch_ns = time.monotonic_ns()
         sides: dict[str, _Side] = {}
 
         def destination(control: Any) -> Any:
-            return run_destination(config, directory / "destination.jsonl", listener, control)
+            return run_destination(config, directory / "destination.jsonl", listener, control, credentials)
 
         def source(control: Any) -> Any:
             listener.close()
@@ -95,6 +99,21 @@ def run_pair(
             return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress, meanwhile)
         except BaseExceptionGroup as group:
             raise plain(group) from group
+
+
+def _with_certificates(config: Config, private: Path) -> tuple[Config, ssl.SSLContext | None]:
+    """For tls the destination's credentials, and where the source finds its own: made in ``private`` unless given."""
+    if config.migration.transport != "tls":
+        return config, None
+    from livemig.link.credentials import CLIENT, SERVER, context, make
+
+    where = config.migration.tls_dir
+    if not where:
+        where = str(private / "tls")
+        make(where)
+    context(where, CLIENT)  # what is wrong with it is said before anything runs
+    migration = config.migration.model_copy(update={"tls_dir": where})
+    return config.model_copy(update={"migration": migration}), context(where, SERVER)
 
 
 def _end(child: Child) -> None:

@@ -33,11 +33,27 @@ class Channel(ABC):
     """One end of a connection. An async context manager: leaving it closes it.
 
     One task receives; any may post. Guest RAM is given as a writable memoryview of bytes, whole pages; None
-    if there is none.
+    if there is none. What is given to a channel when it is made is sent from; nothing is written to it.
     """
 
-    tally: PagesTally
-    """Grows while `receive` waits; still while it does not."""
+    @property
+    @abstractmethod
+    def tally(self) -> PagesTally:
+        """Grows while `receive` waits; still while it does not."""
+
+    @property
+    @abstractmethod
+    def signs(self) -> int:
+        """Grows with every frame received to its end, of pages too, and with what the peer took."""
+
+    @property
+    @abstractmethod
+    def signs_of_life(self) -> int:
+        """How many the peer sent between frames: its process is there."""
+
+    @abstractmethod
+    def grant(self, memory: memoryview) -> None:
+        """Let the peer write pages to `memory` from now on; not while `receive` waits."""
 
     @abstractmethod
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
@@ -72,6 +88,7 @@ class Channel(ABC):
 
         Raises:
             PeerLost: the connection ended; so will every further call.
+            TlsError: the same, and the peer said why.
             ProtocolError: the peer sent what it must not; so will every further call.
             trio.ClosedResourceError: this end was closed.
         """

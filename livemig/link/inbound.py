@@ -32,14 +32,14 @@ class Inbound:
     Attributes:
         wants: where the next bytes go, in order. The peer owes them all: a read may wait until they are here.
         tally: of the frames of pages.
-        whole: how many frames and signs of life were received to their end.
+        whole, alive: how many frames were received to their end, and signs of life between them.
         memory: as given; a peer that has to prove itself first is given none until it has.
     """
 
     def __init__(self, memory: memoryview | None) -> None:
         self.wants: Buffers = ()
         self.tally = PagesTally()
-        self.whole = 0
+        self.whole = self.alive = 0
         self.memory = memoryview(b"") if memory is None else memory
         self._room: Words = np.empty((PIECE, WORDS), np.uint64)
         self._during = ""
@@ -114,7 +114,7 @@ class Inbound:
                     self._during = "the header of a frame"
             if header_length(prefix):
                 return
-            self.whole += 1
+            self.alive += 1
 
     def _pages(self, frame: Frame, seq: int) -> Generator[None]:
         """Content into RAM: from the kernel straight to where it belongs, if that is one place."""

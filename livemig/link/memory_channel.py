@@ -9,7 +9,7 @@ import trio
 
 from livemig.errors import PeerLost
 from livemig.link.buffers import fill
-from livemig.link.channel import Channel
+from livemig.link.channel import Channel, PagesTally
 from livemig.link.inbound import Inbound
 from livemig.link.outbound import Outbound
 from livemig.migration.frames import Frame
@@ -34,8 +34,7 @@ class MemoryChannel(Channel):
         memory: memoryview | None = None,
     ) -> None:
         self._outgoing, self._incoming = outgoing, incoming
-        self._outbound, self._inbound = Outbound(memory), Inbound(memory)
-        self.tally = self._inbound.tally
+        self._outbound, self._inbound = Outbound(memory), Inbound(None)
         self._last_not_before = 0.0
         self._next: Chunk | None = None
         self._here = memoryview(b"")
@@ -49,6 +48,21 @@ class MemoryChannel(Channel):
         there, from_here = trio.open_memory_channel[Chunk](math.inf)
         here, from_there = trio.open_memory_channel[Chunk](math.inf)
         return cls(there, from_there, memory), cls(here, from_here, peers_memory)
+
+    @property
+    def tally(self) -> PagesTally:
+        return self._inbound.tally
+
+    @property
+    def signs(self) -> int:
+        return self._inbound.whole
+
+    @property
+    def signs_of_life(self) -> int:
+        return self._inbound.alive
+
+    def grant(self, memory: memoryview) -> None:
+        self._inbound.memory = memory
 
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
         header = self._outbound.header(frame)

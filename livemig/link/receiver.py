@@ -1,27 +1,27 @@
-"""The thread that reads frames from a blocking socket, one whenever it is asked."""
+"""The thread that reads frames from a stream, one whenever it is asked."""
 
 from __future__ import annotations
 
 import queue
-import socket
 import threading
 from collections.abc import Callable
 
 from livemig.link.inbound import Inbound
+from livemig.link.stream import Stream
 from livemig.migration.frames import Frame
 
 
 class Receiver:
     """Reads and delivers a frame, or why there is none, each time it is asked; between, it touches nothing.
 
-    The socket belongs to the caller, who shuts it down before `stop`.
+    The stream belongs to the caller, who shuts it down before `stop`.
 
     Args:
         deliver: called from the thread.
     """
 
-    def __init__(self, sock: socket.socket, inbound: Inbound, deliver: Callable[[Frame | Exception], None]) -> None:
-        self._sock, self._inbound, self._deliver = sock, inbound, deliver
+    def __init__(self, stream: Stream, inbound: Inbound, deliver: Callable[[Frame | Exception], None]) -> None:
+        self._stream, self._inbound, self._deliver = stream, inbound, deliver
         self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="livemig-receive", daemon=True)
         self._thread.start()
@@ -44,11 +44,5 @@ class Receiver:
 
     def _next_frame(self) -> Frame:
         while (frame := self._inbound.next_frame()) is None:
-            self._inbound.received(self._read())
+            self._inbound.received(self._stream.read_into(self._inbound.wants))
         return frame
-
-    def _read(self) -> int:
-        try:
-            return self._sock.recvmsg_into(self._inbound.wants, 0, socket.MSG_WAITALL)[0]
-        except OSError:
-            return 0  # reset, or shut down on this side: the end of the stream either way

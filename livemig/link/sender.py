@@ -1,20 +1,19 @@
-"""The thread that writes frames to a blocking socket.
+"""The thread that writes frames to a stream.
 
 A thread, because awaiting every MiB as a trio stream does costs a fifth of TCP's bandwidth and more of unix sockets'.
 """
 
 from __future__ import annotations
 
-import contextlib
 import queue
-import socket
 import threading
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from livemig.link.outbound import Outbound
-from livemig.migration.frames import Frame
+from livemig.link.stream import Stream
+from livemig.migration.frames import ALIVE, Frame
 
 
 class Outgoing(NamedTuple):
@@ -37,13 +36,18 @@ Mark = Callable[[], object]
 class Sender:
     """Writes what it is given, in order.
 
-    The socket belongs to the caller, who shuts it down before `stop`.
+    The stream belongs to the caller, who shuts it down before `stop`.
+
+    Args:
+        alive_every: seconds without anything to write after which it writes a sign of life; None: never.
     """
 
-    def __init__(self, sock: socket.socket, outbound: Outbound) -> None:
+    def __init__(self, stream: Stream, outbound: Outbound, alive_every: float | None = None) -> None:
         self.failure: Exception | None = None
         """Why nothing is written any more."""
-        self._sock, self._outbound = sock, outbound
+        self.written = 0
+        """Bytes of frames."""
+        self._stream, self._outbound, self._alive_every = stream, outbound, alive_every
         self._queue: queue.SimpleQueue[Outgoing | Mark | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="livemig-send", daemon=True)
@@ -60,21 +64,40 @@ class Sender:
         self._thread.join()
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if not isinstance(item, Outgoing):
+        while (item := self._next()) is not None:
+            if callable(item):
                 item()
             elif self.failure is None:
                 try:
                     self._write(item)
                 except Exception as error:
                     self.failure = error.with_traceback(None)  # it would keep hold of guest RAM
-                    with contextlib.suppress(OSError):  # whoever waits for an answer must learn of it
-                        self._sock.shutdown(socket.SHUT_RDWR)
+                    self._stream.shut_down()  # whoever waits for an answer must learn of it
 
-    def _write(self, item: Outgoing) -> None:
-        wait = item.not_before and item.not_before - time.monotonic()
-        if wait > 0:
-            self._stopped.wait(wait)
-        self._sock.sendall(item.header)
+    def _next(self) -> Outgoing | Mark | bytes | None:
+        try:
+            return self._queue.get(timeout=self._alive_every)
+        except queue.Empty:
+            return ALIVE
+
+    def _write(self, item: Outgoing | bytes) -> None:
+        if isinstance(item, bytes):
+            self._stream.write(item)
+            return
+        self._wait(item.not_before)
+        self._put(item.header)
         for piece in self._outbound.payload(item.frame):
-            self._sock.sendall(piece)
+            self._put(piece)
+
+    def _put(self, data: bytes | memoryview) -> None:
+        self._stream.write(data)
+        self.written += len(data)
+
+    def _wait(self, instant: float) -> None:
+        """Sleep until `instant`, with signs of life."""
+        while instant and not self._stopped.is_set() and (left := instant - time.monotonic()) > 0:
+            if self._alive_every is None or left <= self._alive_every:
+                self._stopped.wait(left)
+            else:
+                self._stopped.wait(self._alive_every)
+                self._stream.write(ALIVE)

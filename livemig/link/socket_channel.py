@@ -1,49 +1,55 @@
-"""A channel over a connected stream socket, bulk transfer in two threads of its own.
-
-Scattered pages are one iovec each, on both sides, read and written in place. To gather them in a buffer first is
-no faster (measured): what the system call saves, the second copy costs.
-"""
+"""A channel over a connected stream socket, bulk transfer in two threads of its own."""
 
 from __future__ import annotations
 
 import contextlib
-import socket
 from functools import partial
-from typing import Final
 
 import trio
 
-from livemig.errors import PeerLost
-from livemig.link.channel import Channel
+from livemig.errors import LinkError, PeerLost
+from livemig.link.channel import Channel, PagesTally
 from livemig.link.inbound import Inbound
 from livemig.link.outbound import Outbound
 from livemig.link.receiver import Receiver
 from livemig.link.sender import Outgoing, Sender
+from livemig.link.stream import Stream
 from livemig.migration.frames import Frame
-
-_UNIX_BUFFER: Final = 1 << 18
-"""Bytes on their way. With Linux' default of 208 KiB the two sides wait for each other: a third slower."""
 
 
 class SocketChannel(Channel):
-    """Takes over `sock`, connected. To be made inside `trio.run`.
+    """Takes over `stream`. To be made inside `trio.run`.
 
     Args:
         memory: guest RAM, see `Channel`.
+        alive_every: seconds of silence between signs of life, see `Sender`.
     """
 
-    def __init__(self, sock: socket.socket, memory: memoryview | None = None) -> None:
-        _tune(sock)
-        self._sock = sock
+    def __init__(self, stream: Stream, memory: memoryview | None = None, alive_every: float | None = None) -> None:
+        self._stream = stream
         self._token = trio.lowlevel.current_trio_token()
-        self._outbound, self._inbound = Outbound(memory), Inbound(memory)
-        self.tally = self._inbound.tally
+        self._outbound, self._inbound = Outbound(memory), Inbound(None)
         self._answer, self._answers = trio.open_memory_channel[Frame | Exception](1)
         self._asked = False
         self._lost = False
         self._closed = False
-        self._sender = Sender(sock, self._outbound)
-        self._receiver = Receiver(sock, self._inbound, self._deliver)
+        self._sender = Sender(stream, self._outbound, alive_every)
+        self._receiver = Receiver(stream, self._inbound, self._deliver)
+
+    @property
+    def tally(self) -> PagesTally:
+        return self._inbound.tally
+
+    @property
+    def signs(self) -> int:
+        return self._inbound.whole + self._sender.written
+
+    @property
+    def signs_of_life(self) -> int:
+        return self._inbound.alive
+
+    def grant(self, memory: memoryview) -> None:
+        self._inbound.memory = memory
 
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
         self._require_connection()
@@ -65,18 +71,17 @@ class SocketChannel(Channel):
         answer = await self._answers.receive()
         self._asked = False
         if isinstance(answer, Exception):
-            self._lost = isinstance(answer, PeerLost)
+            self._lost = isinstance(answer, LinkError)
             raise answer
         return answer
 
     async def aclose(self) -> None:
         if not self._closed:
             self._closed = True
-            with contextlib.suppress(OSError):  # the peer was faster
-                self._sock.shutdown(socket.SHUT_RDWR)
+            self._stream.shut_down()
             self._sender.stop()
             self._receiver.stop()
-            self._sock.close()
+            self._stream.close()
             self._outbound.release()
             self._inbound.release()
             self._answers.close()
@@ -95,11 +100,3 @@ class SocketChannel(Channel):
             raise trio.ClosedResourceError
         if self._lost or self._sender.failure is not None:
             raise PeerLost("sending") from self._sender.failure
-
-
-def _tune(sock: socket.socket) -> None:
-    sock.setblocking(True)
-    if sock.family == socket.AF_UNIX:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNIX_BUFFER)
-    else:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

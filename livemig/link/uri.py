@@ -1,4 +1,4 @@
-"""URIs of peers: `unix:PATH` and `tcp:HOST:PORT`; listening and connecting there."""
+"""URIs of peers: `unix:PATH`, `tcp:HOST:PORT`, `tls:HOST:PORT`; listening and connecting there."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import ipaddress
 import os
 import socket
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import trio
 
 from livemig.errors import AddressInUse, ConnectTimeout, UsageError
 
-ALLOWED: Final = "unix:PATH, tcp:HOST:PORT, tcp:[IPV6]:PORT"
+ALLOWED: Final = "unix:PATH, tcp:HOST:PORT, tcp:[IPV6]:PORT, the same with tls"
 
 _MAX_PATH: Final = 107
 """Bytes of a unix socket's path, unix(7)."""
@@ -34,13 +34,18 @@ class UnixAddress:
 
 @dataclass(frozen=True, slots=True)
 class TcpAddress:
-    """A port of a host; `host` is a name or an address, IPv6 without brackets; port 0 is any free one."""
+    """A port of a host; `host` is a name or an address, IPv6 without brackets; port 0 is any free one.
+
+    `secure`: TLS is spoken there, and a certificate is shown by both.
+    """
 
     host: str
     port: int
+    secure: bool = False
 
     def __str__(self) -> str:
-        return f"tcp:[{self.host}]:{self.port}" if ":" in self.host else f"tcp:{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'tls' if self.secure else 'tcp'}:{host}:{self.port}"
 
 
 def parse_uri(uri: str) -> UnixAddress | TcpAddress:
@@ -54,17 +59,27 @@ def parse_uri(uri: str) -> UnixAddress | TcpAddress:
         if len(os.fsencode(rest)) > _MAX_PATH:
             raise UsageError(f"{uri!r}: a socket's path has at most {_MAX_PATH} bytes")
         return UnixAddress(rest)
-    if scheme == "tcp":
+    if scheme in ("tcp", "tls"):
         host, _, port = rest.rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
         host = host[1:-1] if bracketed else host
         if host and bracketed == (":" in host) and _is_port(port):
-            return TcpAddress(host, int(port))
+            return TcpAddress(host, int(port), scheme == "tls")
     raise UsageError(f"{uri!r} is not a URI of a peer (allowed: {ALLOWED})")
 
 
+def is_secure(uri: str) -> bool:
+    """Whether TLS is spoken at `uri`.
+
+    Raises:
+        UsageError: it is malformed.
+    """
+    address = parse_uri(uri)
+    return isinstance(address, TcpAddress) and address.secure
+
+
 async def connect(uri: str, timeout_ns: int) -> socket.socket:
-    """A blocking socket connected to `uri`; tries again until there is somebody.
+    """A blocking socket connected to `uri`, TLS not yet spoken; tries again until there is somebody.
 
     Raises:
         ConnectTimeout: nobody within `timeout_ns` of real time.
@@ -154,10 +169,10 @@ def _is_stale(address: UnixAddress) -> bool:
 def _listen_tcp(address: TcpAddress, insecure: bool) -> tuple[socket.socket, str]:
     family, _, _, _, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
     host = str(place[0])
-    if not insecure and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+    if not (insecure or address.secure) and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
         raise UsageError(f"{address}: plain TCP listens on loopback only, unless given --insecure")
     sock = socket.create_server((host, address.port), family=family)
-    return sock, str(TcpAddress(address.host, sock.getsockname()[1]))
+    return sock, str(replace(address, port=sock.getsockname()[1]))
 
 
 def _is_port(text: str) -> bool:

@@ -54,8 +54,12 @@ class Destination(Side):
                 raise ProtocolError(frame.type, "type", "not for a destination")
             steps[frame.type](now, frame)
         except ProtocolError as error:
-            self._send(now, "refuse", {"reason": str(error)[:MAX_REASON]})
+            self.refuse(now, str(error))
             raise
+
+    def refuse(self, now: int, reason: str) -> None:
+        """Tell the source why this cannot go on; :meth:`fail` is to be called."""
+        self._send(now, "refuse", {"reason": reason[:MAX_REASON]})
 
     def tick(self, now: int) -> None:
         """``due`` has come: the guest goes on here."""

@@ -21,11 +21,24 @@ from typing import Any, Final
 
 import msgpack
 
+from livemig.config.migration import MAX_CHANNELS
 from livemig.errors import ProtocolError
 from livemig.machine.ram import PAGE
 from livemig.migration.checksum import SIZE, checksum
 from livemig.migration.encoding import check_sizes
-from livemig.migration.fields import COUNT, RUNS, SIZES, TIME, Field, as_runs, check_disjoint, plain_map, text, texts
+from livemig.migration.fields import (
+    COUNT,
+    RUNS,
+    SIZES,
+    TIME,
+    Field,
+    as_runs,
+    check_disjoint,
+    integer,
+    plain_map,
+    text,
+    texts,
+)
 
 PROTOCOL_VERSION: Final = 2
 
@@ -76,8 +89,16 @@ class FrameType:
 
 ENVELOPE: Final[Mapping[str, Field]] = {"seq": COUNT, "sent_ns": TIME, "arrives_ns": TIME, "payload": COUNT}
 
+_CHANNELS: Final = integer(0, MAX_CHANNELS)
+
 FRAMES: Final[Mapping[str, FrameType]] = {
-    # The source's first frame and the two answers to it.
+    # The first frame of every connection: to which migration it belongs, as which of its `channels` + 1 connections.
+    # Number 0 is the main one, the others carry pages.
+    "channel": FrameType({"session": text(64), "index": _CHANNELS, "channels": _CHANNELS}),
+    # On a connection of pages, for the frame `number` of the main one; on the main one, for itself: all that was sent
+    # before it is placed before anything that was sent after it.
+    "sync": FrameType({"number": COUNT}),
+    # Where a migration begins, and the two answers to it.
     "hello": FrameType(
         {
             "version": COUNT,

@@ -54,6 +54,7 @@ def test_the_defaults_in_units():
             "cpu_throttle_increment": 10, "cpu_throttle_tailslow": False, "max_cpu_throttle": 99,
             "dirty_limit": False, "vcpu_dirty_limit": "1MiB/s", "pause_before_switchover": False,
             "cancel_at": "0ns", "xbzrle": False, "xbzrle_cache_size": "64MiB", "compression": "none", "zstd_level": 1,
+            "peer_timeout": "30s", "tls_dir": "", "multifd_channels": 0,
         },
         "link": {"bandwidth": "1Gbit/s", "latency": "100us", "jitter": "0ns"},
         "host": {

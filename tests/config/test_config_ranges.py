@@ -63,6 +63,8 @@ RANGES = {
     "migration.cancel_at": ("ns", 0, H),
     "migration.xbzrle_cache_size": ("B", 4096, 64 * 2**30),
     "migration.zstd_level": ("", 1, 20),
+    "migration.peer_timeout": ("ns", 100 * MS, H),
+    "migration.multifd_channels": ("", 0, 16),
     "link.bandwidth": ("bit/s", 1, 10**12),
     "link.latency": ("ns", US, 60 * S),
     "link.jitter": ("ns", 0, 60 * S),
@@ -102,7 +104,7 @@ CHOICES = {
     "migration.pause_before_switchover": (True, False),
     "migration.machine_version": ("7.2", "8.2", "newest"),
     "migration.frequency_policy": ("refuse", "convert"),
-    "migration.transport": ("unix", "tcp"),
+    "migration.transport": ("unix", "tcp", "tls"),
     "engine.kind": ("emulator", "qemu"),
     "engine.method": ("live", "stop-and-copy"),
     "engine.at_stop": ("any", "none", "raised", "taken"),
@@ -111,6 +113,7 @@ CHOICES = {
 TEXTS = {
     "engine.qemu_root", "engine.source_root", "engine.destination_root", "engine.source_version",
     "engine.destination_version", "engine.kernel", "engine.initrd", "engine.append", "engine.arguments",
+    "migration.tls_dir",
 } | {f"engine.{side}binary" for side in ("", "source_", "destination_")}  # fmt: skip
 OTHERS = {"run.rate", "machine.ram", "guest.trace.file"} | TEXTS
 

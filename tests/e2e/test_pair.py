@@ -62,9 +62,9 @@ def test_every_config_that_ships_runs_is_valid_and_writes_what_the_pure_machines
 
 
 @pytest.mark.parametrize("kind", ["darwin", "linux", "periodic"])
-@pytest.mark.parametrize("transport", ["unix", "tcp"])
-def test_the_transport_changes_nothing_in_the_logs(kind: str, transport: str, tmp_path: Path) -> None:
-    config = small(tmp_path, migration=f'transport = "{transport}"')
+@pytest.mark.parametrize(("transport", "channels"), [("unix", 0), ("tcp", 0), ("tls", 0), ("unix", 3), ("tls", 2)])
+def test_the_transport_changes_nothing_in_the_logs(kind: str, transport: str, channels: int, tmp_path: Path) -> None:
+    config = small(tmp_path, migration=f'transport = "{transport}"\nmultifd_channels = {channels}')
     overrides = ["--set", f"guest.kind={kind}"]
     result, done = run(tmp_path / "pair", config, *overrides)
     assert (result["verdict"], done.returncode) == ("valid", 0)

@@ -99,6 +99,7 @@ async def test_the_tally_counts_up_to_the_frame_received_and_ram_is_left_alone_b
         assert tally.arrives_ns == 9
         assert destination[9 * PAGE :] == bytes(PAGE)
         assert await far.receive() == pass_end(2)
+        tally = far.tally
         assert (tally.frames, tally.pages, tally.arrives_ns) == (3, 5, 11)
         assert destination[9 * PAGE :] == source[9 * PAGE :]
 

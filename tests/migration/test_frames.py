@@ -37,6 +37,8 @@ HELLO = {
     "capabilities": ["a"],
 }
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "channel": {"session": "0f", "index": 1, "channels": 16},
+    "sync": {"number": 3},
     "hello": HELLO,
     "welcome": {"version": 2},
     "refuse": {"reason": "no"},
@@ -128,6 +130,12 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("bye", {"payload": ...}, "payload"),
     ("bye", {"extra": 0}, "'extra'"),
     ("snapshot", {"payload": (16 << 20) + 1}, "payload"),
+    ("channel", {"session": "x" * 65}, "session"),
+    ("channel", {"index": 17}, "index"),
+    ("channel", {"index": -1}, "index"),
+    ("channel", {"channels": 17}, "channels"),
+    ("channel", {"channels": "1"}, "channels"),
+    ("sync", {"number": -1}, "number"),
     ("refuse", {"reason": "x" * (MAX_REASON + 1)}, "reason"),
     ("refuse", {"reason": b"x"}, "reason"),
     ("refuse", {"reason": ...}, "reason"),

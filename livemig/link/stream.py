@@ -1,0 +1,77 @@
+"""Bytes over a connected socket, for two threads: one writes, one reads."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from abc import ABC, abstractmethod
+from typing import Final
+
+from livemig.link.buffers import Buffers
+
+_UNIX_BUFFER: Final = 1 << 18
+"""Bytes on their way. With more the two sides come into each other's way in the cache, with much less they wait."""
+
+
+class Stream(ABC):
+    """A connection. What a thread waits in is ended by `shut_down`, from any thread."""
+
+    identity: bytes = b""
+    """The peer's certificate (DER), where it had to prove itself with one."""
+
+    @abstractmethod
+    def write(self, data: bytes | memoryview) -> None:
+        """Write all of it, however long that takes.
+
+        Raises:
+            OSError: the connection is gone.
+        """
+
+    @abstractmethod
+    def read_into(self, buffers: Buffers) -> int:
+        """Read into `buffers`, at least a byte; 0 at the end, however it came.
+
+        Raises:
+            TlsError: the peer says why it ends it.
+        """
+
+    @abstractmethod
+    def shut_down(self) -> None:
+        """End both directions at once."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the socket back; no thread may be in it."""
+
+
+class SocketStream(Stream):
+    """A plain socket, blocking."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        sock.setblocking(True)
+        tune(sock)
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._sock.sendall(data)
+
+    def read_into(self, buffers: Buffers) -> int:
+        try:
+            return self._sock.recvmsg_into(buffers, 0, socket.MSG_WAITALL)[0]
+        except OSError:
+            return 0  # reset, or shut down on this side: the end of the stream either way
+
+    def shut_down(self) -> None:
+        with contextlib.suppress(OSError):  # the peer was faster
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+def tune(sock: socket.socket) -> None:
+    """Set what suits a stream of frames."""
+    if sock.family == socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNIX_BUFFER)
+    else:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

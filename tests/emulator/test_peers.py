@@ -1,0 +1,220 @@
+"""Peers that mean harm, or are half dead: for how long, and for whom, they matter."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from livemig.migration.checksum import checksum
+from livemig.migration.frames import ALIVE, Frame, encode
+
+CONFIG = """
+[run]
+duration = "800ms"
+clock = "{clock}"
+[machine]
+ram = "1MiB"
+[migration]
+start = "100ms"
+peer_timeout = "600ms"
+"""
+
+
+@contextmanager
+def side(tmp_path: Path, kind: str, uri: str, clock: str = "virtual", *more: str) -> Iterator[subprocess.Popen[str]]:
+    config = tmp_path / "scenario.toml"
+    config.write_text(CONFIG.format(clock=clock))
+    option = "--connect" if kind == "source" else "--listen"
+    command = [sys.executable, "-m", "livemig", kind, str(config), option, uri, "--out", str(tmp_path / "run"), *more]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def outcome(process: subprocess.Popen[str]) -> tuple[int, str]:
+    stdout, stderr = process.communicate(timeout=30)
+    assert "Traceback" not in stderr, stderr
+    return process.returncode, stdout
+
+
+def listener(tmp_path: Path) -> tuple[socket.socket, str]:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(f"{tmp_path}/sock")
+    sock.listen()
+    return sock, f"unix:{tmp_path}/sock"
+
+
+def guest_ran_to_the_end(tmp_path: Path) -> bool:
+    last = json.loads((tmp_path / "run/source.jsonl").read_text().splitlines()[-1])
+    return last["t_ns"] >= 800_000_000 and last["reason"] == "duration"
+
+
+@pytest.mark.parametrize("clock", ["virtual", "wall"])
+def test_a_destination_that_takes_all_and_says_nothing_is_given_up_and_the_guest_runs_on(
+    tmp_path: Path, clock: str
+) -> None:
+    """In virtual time nothing else would end it: the clock stands still until the answer comes."""
+    listening, uri = listener(tmp_path)
+    with listening, side(tmp_path, "source", uri, clock) as source:
+        with listening.accept()[0]:
+            code, said = outcome(source)
+        assert code == 3
+        assert "owner of the guest: source" in said
+        if clock == "virtual":
+            assert "the peer has said nothing for 0.6 s" in said
+        assert guest_ran_to_the_end(tmp_path)
+
+
+def test_signs_of_life_are_no_answer(tmp_path: Path) -> None:
+    """They keep a source from being taken for dead by the destination; a destination owes more."""
+    listening, uri = listener(tmp_path)
+    with listening, side(tmp_path, "source", uri) as source, listening.accept()[0] as destination:
+        destination.settimeout(20)
+        while source.poll() is None:
+            try:
+                destination.sendall(ALIVE)
+            except OSError:
+                break
+            time.sleep(0.05)
+        code, said = outcome(source)
+        assert code == 3
+        assert "the peer has said nothing for 0.6 s" in said
+        assert guest_ran_to_the_end(tmp_path)
+
+
+def test_a_destination_cannot_write_to_the_sources_ram(tmp_path: Path) -> None:
+    listening, uri = listener(tmp_path)
+    with listening, side(tmp_path, "source", uri) as source, listening.accept()[0] as destination:
+        pages = Frame("pages", 0, 0, {"runs": [[0, 1]], "zero": []})
+        destination.sendall(encode(pages, 0, ram_pages=256) + b"x" * 4096 + checksum(b"x" * 4096))
+        code, said = outcome(source)
+        assert code == 3
+        assert "frame 'pages', runs: page 0 is outside RAM of 0 pages" in said
+        assert guest_ran_to_the_end(tmp_path)
+
+
+def test_a_destination_that_floods_the_source_does_not_stop_the_guest_nor_fill_its_memory(tmp_path: Path) -> None:
+    listening, uri = listener(tmp_path)
+    with listening, side(tmp_path, "source", uri, "wall") as source, listening.accept()[0] as destination:
+        destination.settimeout(0.2)
+        welcome = {"version": 2}
+        flood = b"".join(encode(Frame("welcome", 0, 0, welcome), seq) for seq in range(20_000))
+        sent = 0
+        try:
+            for _ in range(100):
+                sent += destination.send(flood[sent % len(flood) :])
+        except OSError:
+            pass
+        resident = int(Path(f"/proc/{source.pid}/statm").read_text().split()[1]) * 4096
+        assert resident < 200 << 20
+        code, _ = outcome(source)
+        assert code == 3
+        assert guest_ran_to_the_end(tmp_path)
+
+
+def hello(seq: int) -> bytes:
+    fields = {"version": 2, "machine": {}, "strategy": "none", "capabilities": []}
+    return encode(Frame("hello", 0, 0, fields), seq)
+
+
+def channel(session: str) -> bytes:
+    return encode(Frame("channel", 0, 0, {"session": session, "index": 0, "channels": 0}), 0)
+
+
+def connect(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            sock.connect(str(path))
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return sock
+    raise AssertionError("nobody listens")
+
+
+def test_strangers_before_and_a_second_source_beside_it_do_not_disturb_a_migration(tmp_path: Path) -> None:
+    uri = f"unix:{tmp_path}/sock"
+    longer = ("--set", "migration.peer_timeout=5s", "--set", "run.duration=2s", "--set", "migration.downtime=1s")
+    with side(tmp_path, "destination", uri, "wall", *longer) as destination:
+        silent, garbage = connect(tmp_path / "sock"), connect(tmp_path / "sock")
+        garbage.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        with side(tmp_path, "source", uri, "wall", *longer) as source:
+            log, deadline = tmp_path / "run/source.jsonl", time.monotonic() + 20
+            while time.monotonic() < deadline and not (log.exists() and '"status":"active"' in log.read_text()):
+                time.sleep(0.02)
+            second = connect(tmp_path / "sock")
+            second.sendall(channel("2") + hello(1))
+            second.settimeout(10)
+            assert b"another source migrates here" in second.recv(1000)
+            assert outcome(source)[0] == 0
+            assert outcome(destination)[0] == 0
+        for sock in (silent, garbage, second):
+            sock.close()
+
+
+def test_a_source_that_stops_dead_is_given_up_by_the_destination(tmp_path: Path) -> None:
+    """SIGSTOP: its connection stays, its signs of life do not. While it lives, silence is no offence."""
+    uri = f"unix:{tmp_path}/sock"
+    with side(tmp_path, "destination", uri, "wall") as destination:
+        slow = ("--set", "link.bandwidth=10kbit/s", "--set", "run.duration=30s")
+        connect(tmp_path / "sock").close()
+        with side(tmp_path, "source", uri, "wall", *slow) as source:
+            time.sleep(2.5)
+            assert destination.poll() is None
+            os.kill(source.pid, signal.SIGSTOP)
+            code, said = outcome(destination)
+            assert code == 3
+            assert "the peer has said nothing for 0.6 s" in said
+
+
+def test_a_damaged_page_ends_the_migration_by_name_and_the_source_learns_of_it(tmp_path: Path) -> None:
+    """A proxy between the two turns one bit of the first page's content."""
+    uri, front = f"unix:{tmp_path}/back", f"unix:{tmp_path}/front"
+    proxy = socket.socket(socket.AF_UNIX)
+    proxy.bind(f"{tmp_path}/front")
+    proxy.listen()
+    (tmp_path / "far").mkdir()
+    with proxy, side(tmp_path / "far", "destination", uri) as destination, side(tmp_path, "source", front) as source:
+        back = connect(tmp_path / "back")
+        near, _ = proxy.accept()
+        _relay(near, back)
+        code, said = outcome(source)
+        assert code == 3
+        assert "the destination refused: frame 'pages', checksum: the payload of frame 2 arrived damaged" in said
+        assert guest_ran_to_the_end(tmp_path)
+        code, said = outcome(destination)
+        assert code == 3
+        assert "arrived damaged" in said
+
+
+def _relay(near: socket.socket, back: socket.socket) -> None:
+    turned = 0
+    with near, back:
+        while True:
+            for sock in select.select([near, back], [], [])[0]:
+                data = bytearray(sock.recv(4096))
+                if not data:
+                    return
+                if sock is near and len(data) == 4096 and b"pages" not in data and not turned:
+                    data[1000] ^= 1
+                    turned = 1
+                try:
+                    (back if sock is near else near).sendall(data)
+                except OSError:
+                    return
