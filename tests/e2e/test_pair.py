@@ -18,6 +18,8 @@ from livemig.strategies.table import STRATEGIES
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.toml") if 'kind = "qemu"' not in path.read_text())
+LARGE = ("clark2005-specweb", "clark2005-mmuncher")
+"""Guests of half a GiB and more: seconds each."""
 LOGS = ("source.jsonl", "destination.jsonl")
 
 
@@ -49,7 +51,10 @@ def small(tmp_path: Path, **changes: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(each, marks=[pytest.mark.slow] * (each.stem in LARGE), id=each.stem) for each in CONFIGS],
+)
 def test_every_config_that_ships_runs_is_valid_and_writes_what_the_pure_machines_write(
     config: Path, tmp_path: Path
 ) -> None:
