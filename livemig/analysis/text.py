@@ -218,11 +218,14 @@ def _checks(result: Result, colour: bool) -> list[str]:
     return lines
 
 
-def compare_table(results: Mapping[str, Result], colour: bool = False) -> str:
-    """Strategy by strategy what became of the same guest; the twin's column only where there is one."""
+def compare_table(results: Mapping[str, Result], colour: bool = False, head: str = "strategy") -> str:
+    """Strategy by strategy what became of the same guest; the twin's column only where there is one.
+
+    ``head``: what the names of ``results`` are.
+    """
     with_twin = any(result.missing is not None for result in results.values())
-    head = ["strategy", "lost", "late", "worst late", "ticks", "guest behind", "ticks", "skew ticks"]
-    rows = [[*head, *(["missing"] if with_twin else []), "verdict", ""]]
+    names = [head, "lost", "late", "worst late", "ticks", "guest behind", "ticks", "skew ticks"]
+    rows = [[*names, *(["missing"] if with_twin else []), "verdict", ""]]
     for strategy, result in results.items():
         rows.append(
             [strategy, *_figures(result), *([_missing(result)] if with_twin else []), *_outcome(result)]

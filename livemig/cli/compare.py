@@ -5,13 +5,30 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from livemig.cli.options import add_config, add_output, read_config
+from livemig.cli.options import add_config, add_engine, add_output, read_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from livemig.analysis.result import Result
+    from livemig.config.model import Config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     add_config(parser)
+    add_engine(parser)
+    parser.add_argument(
+        "--qemu",
+        dest="qemus",
+        action="append",
+        default=[],
+        metavar="NAME=PLACE",
+        help="with --engine qemu: one of the QEMUs to compare, an unpacked one's directory or a program",
+    )
+    parser.add_argument("--pairs", action="store_true", help="with --engine qemu: from each QEMU to each other too")
     add_output(parser, "where the run directories go, one a strategy")
     parser.add_argument("--html", type=Path, metavar="FILE", help="show the strategies side by side in this page too")
 
@@ -19,7 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run it."""
     from livemig.analysis.text import compare_table
-    from livemig.launch.scenario import run_all_strategies
 
     def announce(strategy: str) -> None:
         print(f"{strategy} …", file=sys.stderr)
@@ -30,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         from livemig.analysis.report.page import plotly_code, write
 
         plotly_code()  # If it is missing, better said before all those runs.
-    results = run_all_strategies(config, args.config, args.out, announce)
+    results = _results(args, config, announce)
     if args.html is not None:
         write(args.html, compare_page(Path(args.config).stem, results))
     if args.json:
@@ -39,5 +55,22 @@ def run(args: argparse.Namespace) -> int:
         strategies = {name: result.as_dict() for name, result in results.items()}
         print(orjson.dumps({"strategies": strategies}).decode())
     else:
-        print(compare_table(results, colour=sys.stdout.isatty()))
+        head = "QEMU: strategy" if config.engine.kind == "qemu" else "strategy"
+        print(compare_table(results, colour=sys.stdout.isatty(), head=head))
     return 0
+
+
+def _results(args: argparse.Namespace, config: Config, announce: Callable[[str], None]) -> dict[str, Result]:
+    """By strategy, or, of real QEMUs, by version."""
+    if config.engine.kind != "qemu":
+        if args.qemus or args.pairs:
+            from livemig.errors import UsageError
+
+            raise UsageError("--qemu and --pairs are for --engine qemu")
+        from livemig.launch.scenario import run_all_strategies
+
+        return run_all_strategies(config, args.config, args.out, announce)
+    from livemig.launch.qemu.versions import of_config, places, run_all_versions
+
+    qemus = places(args.qemus) or of_config(config)
+    return run_all_versions(config, args.config, qemus, args.pairs, args.out, announce)

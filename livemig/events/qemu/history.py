@@ -42,6 +42,7 @@ class Plan:
         cpu_of: vCPU thread → CPU. savers: threads that save. zero_ns: host time at which TB was 0.
         standstill: where this side stopped, or took over; None if it never did.
         starts: it is first seen before it runs. end_us: host time up to which it was observed.
+        went_on: a source that stopped and then ran again, because the guest did not cross.
     """
 
     side: str
@@ -54,6 +55,7 @@ class Plan:
     standstill: Standstill | None
     starts: bool
     end_us: int
+    went_on: bool = False
 
 
 class History:
@@ -78,6 +80,8 @@ class History:
         self._tb: tuple[int, int] | None = None if self._running else (0, 0)
         """When it was last known, and what it was; 0 before the machine first runs."""
         self._stood_ns = 0
+        self._unknown = False
+        """It stood still at a TB that the log does not show."""
         self._read: tuple[int, int] | None = None
         """Thread and DECR of the last read by QEMU itself."""
         self._wrote: tuple[int, int, Cpu | None] | None = None
@@ -232,6 +236,10 @@ class History:
 
     def _stop(self, t_ns: int, line: Line) -> Event:
         event = self._moment("machine_stopped", t_ns, line)
+        if self._running and self.plan.went_on:
+            # The line may be late by as long as the host was busy, and nothing shows by how much.
+            event |= {"tb": None, "cpu_tb": [None] * len(self.cpus), "decr": [None] * len(self.cpus)}
+            self._unknown = True
         if self._running:
             self._tb = None if event["tb"] is None else (t_ns, event["tb"])
             self._running, self._stood_ns = False, t_ns
@@ -273,7 +281,7 @@ class History:
         if self._tb is not None:
             then, tb = self._tb
             return tb + (ticks_down(t_ns - then, hz) if self._running else 0) & (1 << 64) - 1
-        if zero_ns is None:
+        if zero_ns is None or self._unknown:
             return None
         return max(0, ticks_down(t_ns + 1000 * self.plan.origin_us - zero_ns, hz))
 

@@ -116,7 +116,10 @@ class _Import:
         mapping = {thread.tid: index for index, thread in enumerate(side.who.vcpus)}
         end_us = max(side.found.last_us, stop.t_us)
         taken = self.facts.text("decr_interrupt_at_stop") == "taken, handler not finished"
-        return self._told(SOURCE, side, mapping, stop, end_us, pending=not taken)
+        # Stopped, and then run again: the guest did not cross, and the end of its log is no stop.
+        went_on = side.found.next_stop_us is not None and side.found.last_stop_us is None
+        here = None if went_on else stop
+        return self._told(SOURCE, side, mapping, here, end_us, pending=not taken, went_on=went_on)
 
     def destination_events(self) -> Iterator[dict[str, Any]]:
         side, resume = self.destination, self.resume
@@ -136,6 +139,7 @@ class _Import:
         here: Standstill | None,
         end_us: int,
         pending: bool = True,
+        went_on: bool = False,
     ) -> Iterator[dict[str, Any]]:
         run_us, act_us = side.found.first_run_us, side.who.first_act_us
         plan = Plan(
@@ -149,6 +153,7 @@ class _Import:
             standstill=here,
             starts=run_us is not None and (act_us is None or run_us <= act_us),
             end_us=end_us,
+            went_on=went_on,
         )
         history = History(plan, self.cpus, pending)
         self.histories.append(history)

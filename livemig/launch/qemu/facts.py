@@ -19,7 +19,7 @@ def facts(plan: Plan, crossing: Crossing, timebase_hz: int) -> dict[str, dict[st
     return {
         "run": _run(plan, crossing, timebase_hz),
         "migration": _migration(plan.config, crossing),
-        "query_migrate": _query(crossing.query),
+        "query_migrate": _query(crossing),
         "measured": _measured(plan, crossing),
         "command": {side: " ".join(_short(word) for word in line) for side, line in crossing.commands.items()},
     }
@@ -57,13 +57,13 @@ def _migration(config: Config, crossing: Crossing) -> dict[str, Any]:
     }
 
 
-def _query(query: Mapping[str, Any]) -> dict[str, Any]:
-    ram = query.get("ram", {})
+def _query(crossing: Crossing) -> dict[str, Any]:
+    query, ram = crossing.query, crossing.query.get("ram", {})
     names = ("transferred", "duplicate", "normal", "normal-bytes", "dirty-sync-count", "mbps", "page-size")
     return {
-        "status": query.get("status", "none"),
+        "status": crossing.status,
         "total_time_ms": query.get("total-time"),
-        "downtime_reported_ms": query.get("downtime"),
+        "downtime_reported_ms": query.get("downtime") if crossing.restored else None,
         "setup_time_ms": query.get("setup-time"),
         **{f"ram_{name.replace('-', '_')}": ram.get(name) for name in names},
     }

@@ -202,13 +202,28 @@ class _Drive:
         await self._migrate(uri)
         if crossing.status == "completed":
             await self._measure(first_ns, first[0].tb)
+            await self._load()
+        if crossing.status == "completed":
             await self._resume()
-            await self._watch(self.destination)
+            await self._until(self.plan.config.run.duration)
+            await self.destination.execute("stop")
+            crossing.observed_ns = time.time_ns() - crossing.resume_ns
+            crossing.last = await self.destination.registers()
+            await self._records(self.destination)
         else:
             crossing.resume_ns = time.time_ns()
             if (await self.source.status()) != "running":
                 await self.source.execute("cont")
-            await self._watch(self.source)
+            await self._until(self.plan.config.run.duration)
+            await self._records(self.source)  # not stopped: in its log that would be the stop of a migration
+
+    async def _load(self) -> None:
+        """The source has sent everything, and calls that completed; but only the destination knows."""
+        try:
+            await self.destination.until_loaded()
+            self.crossing.restored = await self.destination.registers()
+        except QemuError as error:
+            self.crossing.status, self.crossing.reason = "failed", str(error)
 
     async def _until(self, after_ns: int) -> None:
         """So long after the scenario's start."""
@@ -292,20 +307,13 @@ class _Drive:
 
     async def _resume(self) -> None:
         crossing, destination = self.crossing, self.destination
-        await destination.until_loaded()
-        crossing.restored = await destination.registers()
         due = crossing.stop_ns + self.plan.config.migration.downtime
         await trio.sleep(max(0, due - time.time_ns()) / _NS_PER_S)
         crossing.resume_ns = time.time_ns()
         await destination.execute("cont")
         crossing.owner = DESTINATION
 
-    async def _watch(self, qemu: Qemu) -> None:
-        """To the end of the scenario, and for a moment at least."""
-        await self._until(self.plan.config.run.duration)
-        await qemu.execute("stop")
-        self.crossing.observed_ns = time.time_ns() - self.crossing.resume_ns
-        self.crossing.last = await qemu.registers()
+    async def _records(self, qemu: Qemu) -> None:
         if self.own:
             try:
                 self.crossing.records = await qemu.records()

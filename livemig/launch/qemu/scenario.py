@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from livemig.config.model import Config
 from livemig.errors import LivemigError
 from livemig.events.qemu.importing import Wanted, import_qemu
@@ -65,6 +67,8 @@ def run_qemu(
         kept.mkdir()
         for path in logs.iterdir():
             (kept / path.name).write_bytes(path.read_bytes())
+    if crossing.status == "failed":
+        _say_failed(directory / "source.jsonl", crossing.reason)
     _complete(manifest, config, config_file, crossing)
     run_directory.write(directory, manifest)
     from livemig.analysis.judge import judge
@@ -85,6 +89,14 @@ def _frequency(plan: Plan, crossing: Crossing) -> int:
             f"{known:,}: too busy a host, or a release that livemig does not know"
         )
     return known
+
+
+def _say_failed(log: Path, reason: str) -> None:
+    """A source may call a migration completed whose guest could not be loaded; the launcher knows better."""
+    *lines, last = log.read_bytes().splitlines(keepends=True)
+    failed = {"side": SOURCE, "event": "migration_state", "status": "failed", "reason": reason}
+    event = {"t_ns": orjson.loads(last)["t_ns"], **failed}
+    log.write_bytes(b"".join([*lines, orjson.dumps(event) + b"\n", last]))
 
 
 def _complete(manifest: dict[str, Any], config: Config, config_file: str, crossing: Crossing) -> None:

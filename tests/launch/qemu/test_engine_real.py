@@ -103,6 +103,20 @@ def test_a_migration_that_is_cancelled_leaves_the_guest_where_it_was(tmp_path: P
     assert len(done.crossing.records) > 50  # 1200 ms of 10 ms each
 
 
+def test_a_guest_that_the_destination_cannot_load_goes_on_at_the_source(tmp_path: Path) -> None:
+    """Its source calls the migration completed; the destination, of another amount of RAM, has ended."""
+    wrapper = tmp_path / "other-ram"
+    wrapper.write_text('#!/bin/sh\nfor word; do shift; [ "$word" = 64 ] && word=96; set -- "$@" "$word"; done\n'
+                       'exec qemu-system-ppc "$@"\n')  # fmt: skip
+    wrapper.chmod(0o755)
+    done = run(tmp_path, "g3beige", f"engine.destination_binary={wrapper}")
+    assert (done.crossing.status, done.crossing.owner) == ("failed", "source")
+    assert done.crossing.reason
+    assert len(done.crossing.records) > 50
+    result = done.result.as_dict()
+    assert (result["migration"]["status"], result["migration"]["owner"]) == ("failed", "source")
+
+
 def test_a_qemu_that_does_not_start_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(QemuError, match=r"^destination: QEMU ended with exit code 1: .*nonesuch"):
         run(tmp_path, "g3beige", "engine.arguments=-device nonesuch")
