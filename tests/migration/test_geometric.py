@@ -38,7 +38,7 @@ def course(
         },
         "test",
     )  # fmt: skip
-    config = config.model_copy(update={"run": config.run.model_copy(update={"duration": 3 * S})})
+    config = config.model_copy(update={"run": config.run.model_copy(update={"duration": 7 * S})})
     source, _ = run_pure(config, directory)
     assert source.stopped_ns is not None
     assert source.active_ns is not None
