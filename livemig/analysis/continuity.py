@@ -65,7 +65,11 @@ def decr_errors(manifest: Manifest, stop: Moment, resume: Moment) -> dict[int, i
     bits, hz = manifest.machine.decrementer_bits, manifest.machine.timebase_hz
     ns = _world_ns(manifest, stop, resume)
     both = _both(stop.decr, resume.decr, "DECR")
-    return {cpu: -error_ticks(signed(old - new, bits), ns, hz) for cpu, (old, new) in both.items()}
+    stops = manifest.machine.stops_at_zero
+    return {
+        cpu: 0 if stops and new == 0 and old * NS_PER_S <= ns * hz else -error_ticks(signed(old - new, bits), ns, hz)
+        for cpu, (old, new) in both.items()
+    }
 
 
 def decr_slips(manifest: Manifest, stop: Moment, resume: Moment) -> dict[int, int]:
@@ -78,7 +82,8 @@ def decr_slips(manifest: Manifest, stop: Moment, resume: Moment) -> dict[int, in
     slips = {}
     for cpu in sorted(both):
         (tb, tb_now), (decr, decr_now) = tbs[cpu], decrs[cpu]
-        slips[cpu] = signed(tb_now + decr_now - tb - decr, bits)
+        ran_out = manifest.machine.stops_at_zero and decr_now == 0 and decr <= signed(tb_now - tb, TB_BITS)
+        slips[cpu] = 0 if ran_out else signed(tb_now + decr_now - tb - decr, bits)
     return slips
 
 

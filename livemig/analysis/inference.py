@@ -131,15 +131,16 @@ class Inference:
         }
 
 
-def infer(stop: Moment, resume: Moment, hz: int, decrementer_bits: int) -> Inference:
+def infer(stop: Moment, resume: Moment, hz: int, decrementer_bits: int, stops_at_zero: bool = False) -> Inference:
     """Name the strategy by the state at the ``stop`` and the ``resume`` of a crossing. Of DECR, CPUs that were not
-    recorded on both sides say nothing."""
+    recorded on both sides say nothing, and nor do those where it reads 0, if it ``stops_at_zero``."""
     before, after = _tbs(stop), _tbs(resume)
     if before is None or after is None or len(before) != len(after):
         return Inference()
     unknown: PerCpu = (None,) * len(before)
     was = Stopped(before, stop.decr or unknown, _bare(stop, before, after, hz), resume.t_ns - stop.t_ns, hz)
-    now = after, resume.decr or unknown
+    read = resume.decr or unknown
+    now = after, tuple(None if stops_at_zero and decr == 0 else decr for decr in read)
     residuals = {
         name: min(_residual(restored, *now, hz, decrementer_bits) for restored in rule(was))
         for name, rule in RULES.items()

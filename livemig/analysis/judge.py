@@ -142,7 +142,8 @@ def _decrementer(case: Case) -> list[DecrementerAcross]:
 
 def _inference(case: Case) -> Inference:
     machine = case.manifest.machine
-    return infer(*case[Crossing].ends(), machine.timebase_hz, machine.decrementer_bits)
+    bits, stops = machine.decrementer_bits, machine.stops_at_zero
+    return infer(*case[Crossing].ends(), machine.timebase_hz, bits, stops)
 
 
 def _attributed(attribution: Attribution) -> Attributed:

@@ -17,7 +17,8 @@ FREEZE: Final = "freeze"
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The guest's. ``trigger``: DECR raises when its sign bit turns 1 (edge), or while it is 1 (level)."""
+    """The guest's. ``trigger``: DECR raises when its sign bit turns 1 (edge), or while it is 1 (level); or a status
+    register says what is pending (status). ``stops_at_zero``: it reads 0 when it has run out."""
 
     model: str
     cpus: int
@@ -25,6 +26,7 @@ class Machine:
     decrementer_bits: int
     trigger: str
     watchdog: bool = False
+    stops_at_zero: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,8 @@ class Manifest:
                 cpus=machine.integer("cpus", least=1),
                 timebase_hz=machine.integer("timebase_hz", least=1),
                 decrementer_bits=machine.integer("decrementer_bits", least=2),
-                trigger=machine.text("trigger", "edge", "level"),
+                trigger=machine.text("trigger", "edge", "level", "status"),
+                stops_at_zero=machine.raw.get("stops_at_zero") is True,
                 watchdog=machine.raw.get("watchdog") is True,
             ),
             rule=Rule(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from livemig.config.presets import EMBEDDED, PRESETS
 from livemig.config.units import TIME
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def conflicts(config: Config) -> Iterator[Conflict]:
         yield _order("guest.masked_for", guest.masked_for, "<", "guest.masked_every", guest.masked_every)
     if guest.darwin.min > guest.darwin.max:
         yield _order("guest.darwin.min", guest.darwin.min, "<=", "guest.darwin.max", guest.darwin.max)
+    yield from _timers(config)
     ticks, bits = guest.linux.decrementer_max, config.machine.decrementer_bits
-    if guest.kind == "linux" and ticks >= 2 ** (bits - 1):
+    if "linux" in (guest.kind, guest.kind == "hypervisor" and guest.hypervisor.guest) and ticks >= 2 ** (bits - 1):
         yield Conflict(
             ("guest.linux.decrementer_max", "machine.decrementer_bits"),
             f"{ticks} is negative in a decrementer of {bits} bits",
@@ -70,6 +72,66 @@ def _migration(migration: Migration) -> Iterator[Conflict]:
             ("migration.dirty_limit", "migration.auto_converge"),
             "auto_converge throttles the CPUs already",
             "one of dirty_limit and auto_converge",
+        )
+
+
+_NO_DECREMENTER = ("decrementer_bits", "trigger", "small_values", "underflow_at", "reset_decrementer", "hdecr_bits")
+_EMBEDDED_TABLES = {"ppc405": "ppc40x", "e500": "booke"}
+_BITS_40X = {"fit_bit": (8, 12, 16, 20), "watchdog_bit": (16, 20, 24, 28)}
+_BITS_440 = {"fit_bit": (12, 16, 20, 24), "watchdog_bit": (20, 24, 28, 32)}
+
+
+def _timers(config: Config) -> Iterator[Conflict]:
+    """Keys and guests of timers that the model has not got."""
+    machine, guest = config.machine, config.guest
+    embedded = machine.model in EMBEDDED
+    if (guest.kind == "embedded") != embedded:
+        kinds, models = ("embedded", "") if embedded else (guest.kind, ", ".join(EMBEDDED))
+        yield Conflict(
+            ("guest.kind", "machine.model"),
+            f"machine.model = '{machine.model}' and guest.kind = '{guest.kind}', which does not use its timers",
+            f"guest.kind = '{kinds}'" if embedded else f"machine.model one of {models}",
+        )
+    for key in _NO_DECREMENTER if embedded else ():
+        if getattr(machine, key) != PRESETS[machine.model][key]:
+            yield Conflict(
+                (f"machine.{key}", "machine.model"),
+                f"a {machine.model} has no such decrementer",
+                f"the keys of machine.{_EMBEDDED_TABLES[machine.model]}",
+            )
+    if guest.kind == "hypervisor" and not machine.hdecr_bits:
+        yield Conflict(
+            ("guest.kind", "machine.hdecr_bits"),
+            f"a {machine.model} has no hypervisor decrementer",
+            "machine.model = 'powernv', or machine.hdecr_bits > 0",
+        )
+    if embedded:
+        yield from _embedded(config)
+    elif guest.kind == "hypervisor" and machine.hdecr_bits:
+        yield from _fits(config, "guest.hypervisor.slice", guest.hypervisor.slice, machine.hdecr_bits - 1)
+
+
+def _embedded(config: Config) -> Iterator[Conflict]:
+    machine, firmware = config.machine, config.guest.embedded
+    for key in ("period", "first"):
+        yield from _fits(config, f"guest.embedded.{key}", getattr(firmware, key), 32)
+    tables = _BITS_40X if machine.model == "ppc405" else _BITS_440 if machine.booke.intervals == "440" else {}
+    for key, bits in tables.items():
+        if getattr(firmware, key) not in bits:
+            yield Conflict(
+                (f"guest.embedded.{key}", "machine.model"),
+                f"{getattr(firmware, key)} is no bit that this {machine.model} can choose",
+                ", ".join(map(str, bits)),
+            )
+
+
+def _fits(config: Config, key: str, ns: int, bits: int) -> Iterator[Conflict]:
+    ticks = -(-ns * config.machine.timebase_hz // 1_000_000_000)
+    if ticks >> bits:
+        yield Conflict(
+            (key, "machine.timebase_hz"),
+            f"{TIME.format(ns)} is {ticks} ticks of the timebase",
+            f"less than 2^{bits} ticks",
         )
 
 

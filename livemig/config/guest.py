@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from livemig.config.firmware import Embedded, Hypervisor
 from livemig.config.quantity import Quantity
 from livemig.config.section import Section
 from livemig.config.units import BYTE_RATE, TIME
@@ -99,7 +100,7 @@ class Memory(Section):
 class Guest(Section):
     """The guest, the same on every CPU but for its random numbers."""
 
-    kind: Literal["darwin", "linux", "periodic", "trace"] = Field(
+    kind: Literal["darwin", "linux", "periodic", "trace", "embedded", "hypervisor"] = Field(
         default="darwin",
         description="which operating system; the table of that name holds what only it needs",
     )
@@ -124,4 +125,6 @@ class Guest(Section):
     linux: Linux = Linux()
     periodic: Periodic = Periodic()
     trace: Trace = Trace()
+    embedded: Embedded = Embedded()
+    hypervisor: Hypervisor = Hypervisor()
     memory: Memory = Memory()

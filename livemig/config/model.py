@@ -21,6 +21,7 @@ from livemig.config.migration import Migration
 from livemig.config.presets import DEFAULT_MODEL, PRESETS, MachineModel
 from livemig.config.quantity import Quantity, Ratio
 from livemig.config.section import Section
+from livemig.config.timers import BookE, Ppc40x
 from livemig.config.units import FREQUENCY, LINK_RATE, SIZE, TIME
 
 
@@ -69,6 +70,16 @@ class Machine(Section):
         description="at power-on it is 0xffffffff at TB 0 (clock: QEMU up to 8.1), or all ones and never started "
         "(expired; raised: and its interrupt is up), or 0 and never started (zero: QEMU 10 on mac99)"
     )
+
+    hdecr_bits: int = Field(ge=0, le=56, description="width of the hypervisor decrementer; 0 where there is none")
+    hdecr_trigger: Literal["edge", "level"] = Field(
+        description="the same as `trigger` of the hypervisor decrementer (edge: QEMU 10; level: QEMU 7.2)"
+    )
+    hdecr_in_nap: Literal["discarded", "pending"] = Field(
+        default="discarded", description="what becomes of its exception while the CPU naps (discarded: QEMU)"
+    )
+    ppc40x: Ppc40x = Ppc40x()
+    booke: BookE = BookE()
 
     @model_validator(mode="before")
     @classmethod

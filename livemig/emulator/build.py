@@ -12,6 +12,7 @@ from livemig.clock.clock import Clock, VirtualClock, WallClock
 from livemig.config.migration import Migration
 from livemig.config.model import Config
 from livemig.config.presets import MachineVersionName
+from livemig.emulator.timers import embedded, facility
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.guests.darwin import Darwin
 from livemig.guests.guest import Guest
@@ -27,8 +28,6 @@ from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host
 from livemig.machine.version import VERSIONS
 from livemig.migration.settings import Convergence, Encodings, Settings, Throttling
-from livemig.timers.book3s import Book3S
-from livemig.timers.decrementer import DecrementerModel, Reset
 from livemig.timers.ticks import NEVER, NS_PER_S
 
 _CHUNK_PAGES = 256
@@ -41,15 +40,8 @@ _CATCH_UP_NS = 2_000_000
 def spec(config: Config, side: str = SOURCE) -> MachineSpec:
     """What both sides must agree on, as ``side`` has it."""
     machine = config.machine
-    model = DecrementerModel(
-        bits=machine.decrementer_bits,
-        level=machine.trigger == "level",
-        small_values_raise=machine.small_values == "immediate",
-        underflow_lag=1 if machine.underflow_at == "minus-one" else 0,
-        reset=Reset(machine.reset_decrementer),
-    )
     there = config.host.destination.timebase_hz if side == DESTINATION else 0
-    return MachineSpec(machine.model, machine.cpus, machine.ram, there or machine.timebase_hz, Book3S(model))
+    return MachineSpec(machine.model, machine.cpus, machine.ram, there or machine.timebase_hz, facility(config))
 
 
 def machine(config: Config, side: str) -> Machine:
@@ -159,18 +151,37 @@ def ticks(config: Config, ns: int) -> int:
 
 
 def _guest(config: Config, cpu: int) -> Guest:
+    kind = config.guest.kind
+    arm, handler = ticks(config, config.guest.arm_delay), ticks(config, config.guest.handler_time)
+    if kind == "embedded":
+        return embedded(config, arm, handler, _boot_ticks(config, cpu))
+    if kind == "hypervisor":
+        from livemig.guests.hypervisor import Hypervisor
+
+        hypervisor = config.guest.hypervisor
+        slice_ticks = ticks(config, hypervisor.slice)
+        inner = _decrementer_guest(config, hypervisor.guest, cpu)
+        return Hypervisor(inner, slice_ticks, hypervisor.nap_every, arm, handler)
+    return _decrementer_guest(config, kind, cpu)
+
+
+def _boot_ticks(config: Config, cpu: int) -> int:
+    """CPUs come up one after the other, a little apart, as they do."""
+    return ticks(config, 10_000 * (cpu + 1))
+
+
+def _decrementer_guest(config: Config, kind: str, cpu: int) -> Guest:
     guest = config.guest
     seed = config.run.seed + 0x1000003 * (cpu + 1)
     arm, handler = ticks(config, guest.arm_delay), ticks(config, guest.handler_time)
-    # CPUs come up one after the other, a little apart, as they do
-    boot = ticks(config, 10_000 * (cpu + 1))
-    if guest.kind == "darwin":
+    boot = _boot_ticks(config, cpu)
+    if kind == "darwin":
         low, high = ticks(config, guest.darwin.min), ticks(config, guest.darwin.max)
         return Darwin(seed, low, high, guest.darwin.distribution == "skewed", arm, handler, boot)
-    if guest.kind == "periodic":
+    if kind == "periodic":
         drift_free = guest.periodic.rearm == "drift-free"
         return Periodic(ticks(config, guest.periodic.period), drift_free, arm, handler, boot)
-    if guest.kind == "linux":
+    if kind == "linux":
         linux = guest.linux
         tick = ticks(config, linux.tick)
         return Linux(seed, tick, linux.idle_per_mille, linux.decrementer_max, arm, handler, boot)

@@ -8,7 +8,7 @@ for delivery that of :attr:`TimerFacility.priority`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,8 @@ class Cpu:
         self._reloaded: list[tuple[int, int, int]] = []
         self.blocked_at: int | None = None
         """Since this tick the guest does not execute here, for a page of its memory is missing; its timers count."""
+        self._first: list[Callable[[int], None]] = []
+        """What is to be done at the first tick that it lives: the machine acts between ticks."""
         self.reset: str | None = None
         """A watchdog asks for a reset of the machine, of this kind."""
 
@@ -102,10 +104,12 @@ class Cpu:
     def power_on(self, now: int) -> None:
         """At tick ``now``: the start-up values are programmed, nothing runs."""
         self._start(now, self.facility.at_reset(now, self._tb(now)))
+        self._say_started(now)
 
     def restart(self, now: int, kind: str) -> None:
         """A reset of the machine at tick ``now``, of ``kind``: as power-on, but for what the facility keeps."""
         self._start(now, self.facility.reset(self._timers(), kind, now, self._tb(now)))
+        self._first = [self._say_started]
 
     def _start(self, now: int, fresh: Timers) -> None:
         self.now = self.unmask_at = self.own_unmask_at = now
@@ -114,13 +118,16 @@ class Cpu:
         for slot, count in zip(self.slots, fresh.counts, strict=True):
             slot.step_at, slot.entering, slot.pending, slot.line = NEVER, 0, None, None
             self._count(slot, count)
-            timer = self.facility.timers[slot.index]
-            due = self.facility.promised(fresh, slot.index)
+
+    def _say_started(self, tick: int) -> None:
+        for slot in self.slots:
+            due = self.promised(slot)
             if self.record is not None and (slot is self.main or due < NEVER):
-                value = count.expiry & (1 << timer.bits) - 1
-                self.record.arm(now, value, due if due < NEVER else -1, RESET, slot.index)
+                value = self.facility.reading(slot.index, slot.count, tick)
+                value &= (1 << self.facility.timers[slot.index].bits) - 1
+                self.record.arm(tick, value, due if due < NEVER else -1, RESET, slot.index)
         for index in self.facility.raised_at_reset():
-            self._raise(self.slots[index], now, now)
+            self._raise(self.slots[index], tick, tick)
 
     def boot(self) -> None:
         """The guest starts to run."""
@@ -146,6 +153,10 @@ class Cpu:
 
     def run(self, until: int) -> None:
         """Live through every tick before ``until``."""
+        if self._first and self.now < until:
+            for act in self._first:
+                act(self.now)
+            self._first.clear()
         while self.now < until:
             if self.reset is not None:  # nothing is done any more until the machine is reset
                 self.now = until
@@ -213,8 +224,11 @@ class Cpu:
         return self.timebase.value + tick & MASK64
 
     def earliest_reset(self) -> int:
-        """The tick before which no watchdog of this CPU resets the machine; NEVER if none can."""
-        return self.facility.earliest_reset(self._timers())
+        """The tick before which no watchdog of this CPU resets the machine; NEVER if none can. Where the guest's next
+        act may change that, it is not later than that act."""
+        timers = self._timers()
+        tick = self.facility.earliest_reset(timers)
+        return min(tick, self._next()) if self.facility.may_arm_watchdog(timers) else tick
 
     def _timers(self) -> Timers:
         return Timers(tuple(slot.count for slot in self.slots), self.spr)
@@ -240,12 +254,16 @@ class Cpu:
 
     def resumed(self) -> None:
         """Guest time goes on."""
-        self._apply(self.now, self.facility.resumed(self._timers(), self.now, self._tb(self.now)))
+        self._first.append(
+            lambda tick: self._apply(tick, self.facility.resumed(self._timers(), tick, self._tb(tick)))
+        )
 
     def write_timebase(self, clock_ns: int, value: int) -> None:
         """``mttb`` at ``clock_ns`` of the virtual clock."""
         self.timebase = self.timebase.written(clock_ns, value)
-        self._apply(self.now, self.facility.timebase_written(self._timers(), self.now, self._tb(self.now)))
+        self._first.append(
+            lambda tick: self._apply(tick, self.facility.timebase_written(self._timers(), tick, self._tb(tick)))
+        )
 
     def promised(self, slot: Slot) -> int:
         """The tick at which its interrupt will be raised; NEVER if it will not."""
@@ -293,6 +311,8 @@ class Cpu:
         due = slot.raised
         assert due is not None
         slot.pending = None
+        others = () if self._alone else self.slots
+        held_up = [other for other in others if other.pending is not None and self._unmasks(other.index) <= tick]
         self.delivered += 1
         self.worst_late = max(self.worst_late, tick - due)
         if self.record is not None:
@@ -308,6 +328,9 @@ class Cpu:
         self.unmask_at = max(self.unmask_at, unmask_at)
         if not self.facility.timers[slot.index].ee:
             self.own_unmask_at = unmask_at
+        for other in held_up:  # it could have been delivered, but for this one
+            if self.record is not None and other.pending is not None and self._unmasks(other.index) > tick:
+                self.record.raise_(MASKED, tick, other.pending, other.index)
 
     # -- crossing -----------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from livemig.timers.decrementer import (
     underflows,
 )
 from livemig.timers.facility import Change, Effect, Timer, TimerFacility, Timers
+from livemig.timers.ticks import NEVER
 
 DECR, HDECR = range(2)
 _PLAIN = DecrementerModel()
@@ -27,10 +28,19 @@ _PLAIN = DecrementerModel()
 
 @dataclass(frozen=True)
 class Book3S(TimerFacility):
-    """Args: ``decrementer``, and ``hdecr`` where there is one: how they behave."""
+    """Args: ``decrementer``, and ``hdecr`` where there is one: how they behave.
+
+    ``nap_discards``: an exception of HDECR in a nap is lost (QEMU ``resume_as_sreset``); else it waits.
+    """
 
     decrementer: DecrementerModel = _PLAIN
     hdecr: DecrementerModel | None = None
+    nap_discards: bool = True
+
+    @property
+    def registers(self) -> tuple[str, ...]:
+        """``nap``: 1 while the CPU naps."""
+        return () if self.hdecr is None else ("nap",)
 
     @cached_property
     def models(self) -> tuple[DecrementerModel, ...]:
@@ -49,13 +59,13 @@ class Book3S(TimerFacility):
         return tuple(reversed(range(len(self.models))))
 
     def at_reset(self, tick: int = 0, tb: int = 0) -> Timers:
-        return Timers(tuple(map(at_reset, self.models)))
+        return Timers(tuple(map(at_reset, self.models)), (0,) * len(self.registers))
 
     def reset(self, state: Timers, kind: str, tick: int, tb: int) -> Timers:
         """Where QEMU's reset of the machine leaves the timers alone, they count on."""
         fresh, kept = self.at_reset(), (Reset.CLOCK, Reset.ZERO)
         counts = zip(self.models, state.counts, fresh.counts, strict=True)
-        return Timers(tuple(was if model.reset in kept else new for model, was, new in counts))
+        return fresh._replace(counts=tuple(was if model.reset in kept else new for model, was, new in counts))
 
     def raised_at_reset(self) -> tuple[int, ...]:
         return (DECR,) if self.decrementer.reset is Reset.RAISED else ()
@@ -67,6 +77,8 @@ class Book3S(TimerFacility):
         return count.read(self.models[timer], tick)
 
     def write(self, state: Timers, register: str, value: int, tick: int, tb: int) -> Change:
+        if register in self.registers:
+            return self._naps(state, value & 1, tick)
         timer = self.named(register)
         model = self.models[timer]
         count, line = store(model, state.counts[timer], tick, value)
@@ -74,8 +86,24 @@ class Book3S(TimerFacility):
 
     def expire(self, state: Timers, timer: int, tick: int, tb: int) -> Change:
         count = state.counts[timer]
-        effect = Effect(timer, Line.RAISE, self.due(timer, count))
-        return Change(_with(state, timer, underflows(self.models[timer], count)), (effect,))
+        new = _with(state, timer, underflows(self.models[timer], count))
+        if self._discards(state, timer):
+            return Change(new)
+        return Change(new, (Effect(timer, Line.RAISE, self.due(timer, count)),))
+
+    def promised(self, state: Timers, timer: int) -> int:
+        return NEVER if self._discards(state, timer) else self.due(timer, state.counts[timer])
+
+    def _discards(self, state: Timers, timer: int) -> bool:
+        return timer == HDECR and self.nap_discards and state.spr[0] == 1
+
+    def _naps(self, state: Timers, nap: int, tick: int) -> Change:
+        """HDECR counts on through a nap, but towards nothing."""
+        new = state._replace(spr=(nap,))
+        if self.promised(new, HDECR) == self.promised(state, HDECR):
+            return Change(new)
+        ticks = state.counts[HDECR].expiry - tick & self.models[HDECR].mask
+        return Change(new, (Effect(HDECR, wrote=ticks),))
 
     def as_fields(self) -> Mapping[str, int | str | bool]:
         model, hdecr = self.decrementer, self.hdecr
@@ -86,7 +114,10 @@ class Book3S(TimerFacility):
             "underflow_at": "minus-one" if model.underflow_lag else "zero",
             "reset_decrementer": str(model.reset),
         }
-        return fields if hdecr is None else {**fields, "hdecr_bits": hdecr.bits, "hdecr_trigger": _trigger(hdecr)}
+        if hdecr is None:
+            return fields
+        nap = "discarded" if self.nap_discards else "pending"
+        return {**fields, "hdecr_bits": hdecr.bits, "hdecr_trigger": _trigger(hdecr), "hdecr_in_nap": nap}
 
 
 def _trigger(model: DecrementerModel) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import ClassVar
 
 from livemig.timers.decrementer import Decrementer
 from livemig.timers.embedded import FIT, MAIN, STATUS, WATCHDOG, Draft, Embedded
@@ -69,7 +68,9 @@ class BookE(Embedded):
     zero_interrupts: bool = False
     inverted_read: bool = False
 
-    registers: ClassVar[tuple[str, ...]] = ("tcr", "tsr", "decar")
+    @property
+    def registers(self) -> tuple[str, ...]:
+        return "tcr", "tsr", "decar"
 
     @cached_property
     def timers(self) -> tuple[Timer, ...]:

@@ -162,8 +162,8 @@ class Embedded(TimerFacility):
         return draft.state()
 
     def earliest_reset(self, state: Timers) -> int:
-        """The watchdog's next time-out, and a tick for each one after it: it is told again at each of them. A write
-        of TCR can bring it nearer."""
+        """The watchdog's next time-out, and a tick for each one after it. A shorter period in TCR, once WRC is set,
+        can bring it nearer."""
         tcr, tsr = state.spr[:2]
         stages = stages_before_reset(tcr, tsr)
         watchdog = state.counts[WATCHDOG]
@@ -178,6 +178,9 @@ class Embedded(TimerFacility):
             if draft.counts[timer].armed and self.follows_bits:
                 draft.counts[timer] = self._count(draft, timer)
         return self._settle(state, draft)
+
+    def may_arm_watchdog(self, state: Timers) -> bool:
+        return self.watchdog_times_out and not state.spr[TCR] & WRC
 
     # -- acts -----------------------------------------------------------------------------------------------------
 
@@ -293,14 +296,15 @@ class Embedded(TimerFacility):
             yield Effect(timer, line)
 
     def as_fields(self) -> dict[str, int | str | bool]:
-        """Its switches."""
-        return {switch.name: _plain(getattr(self, switch.name)) for switch in fields(self)}
+        """Its switches. The judge must know that nothing is negative, and that a status bit says what is pending."""
+        known: dict[str, int | str | bool] = {"decrementer_bits": 32, "trigger": "status", "stops_at_zero": True}
+        return known | {switch.name: _plain(getattr(self, switch.name)) for switch in fields(self)}
 
     def _timers(self, main: str, vectors: tuple[int, int, int]) -> tuple[Timer, ...]:
         return (
             Timer(main, vectors[MAIN], level=self.level),
-            Timer("fit", vectors[FIT], 64, self.level),
-            Timer("watchdog", vectors[WATCHDOG], 64, self.level, ee=not self.watchdog_critical),
+            Timer("fit", vectors[FIT], 56, self.level),
+            Timer("watchdog", vectors[WATCHDOG], 56, self.level, ee=not self.watchdog_critical),
         )
 
     def reading(self, timer: int, count: Decrementer, tick: int) -> int:
@@ -309,4 +313,6 @@ class Embedded(TimerFacility):
 
 
 def _plain(value: bool | int | str | tuple[int, ...]) -> int | str | bool:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value) if isinstance(value, str) else value  # an Enum is one, and does not pack

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from livemig.timers.decrementer import Decrementer, Line
 from livemig.timers.ticks import NEVER
@@ -69,8 +69,10 @@ class Change(NamedTuple):
 class TimerFacility(ABC):
     """One family's timers. The first one is the CPU's main timer, the decrementer or the PIT."""
 
-    registers: ClassVar[tuple[str, ...]] = ()
-    """Those of :attr:`Timers.spr`. They cross as registers do, whatever becomes of the counts."""
+    @property
+    def registers(self) -> tuple[str, ...]:
+        """Those of :attr:`Timers.spr`. They cross as registers do, whatever becomes of the counts."""
+        return ()
 
     @property
     @abstractmethod
@@ -137,8 +139,13 @@ class TimerFacility(ABC):
         """``due`` of a timer has come; ``tick`` is not before it."""
 
     def earliest_reset(self, state: Timers) -> int:
-        """No reset comes before this tick, whatever the guest does not do; NEVER if none can."""
+        """No reset comes before this tick, whatever the guest does not do; NEVER if none can. It is told again at each
+        time-out, and after a write that :meth:`may_arm_watchdog`."""
         return NEVER
+
+    def may_arm_watchdog(self, state: Timers) -> bool:
+        """Whether a write of the guest may start a watchdog that resets, or reset at once."""
+        return False
 
     @abstractmethod
     def as_fields(self) -> Mapping[str, int | str | bool]:

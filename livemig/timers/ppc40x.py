@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 from livemig.timers.decrementer import Decrementer
 from livemig.timers.embedded import FIT, MAIN, STATUS, WATCHDOG, Draft, Embedded
-from livemig.timers.facility import Timer
+from livemig.timers.facility import Timer, Timers
 from livemig.timers.fixed_interval import FIT_40X, WATCHDOG_40X, count, count_to_rise
 from livemig.timers.tcr import (
     ARE,
@@ -61,8 +60,10 @@ class Ppc40x(Embedded):
     intervals_from_start: bool = False
     watchdog_steps_on_tcr_write: bool = False
 
-    registers: ClassVar[tuple[str, ...]] = ("tcr", "tsr", "pit_reload", "pit_lost")
-    """``pit_reload``: what was written last. ``pit_lost``: ticks that its reloads lost, in thousand millionths."""
+    @property
+    def registers(self) -> tuple[str, ...]:
+        """``pit_reload``: what was written last. ``pit_lost``: ticks that its reloads lost, in thousand millionths."""
+        return "tcr", "tsr", "pit_reload", "pit_lost"
 
     @cached_property
     def timers(self) -> tuple[Timer, ...]:
@@ -79,6 +80,9 @@ class Ppc40x(Embedded):
     @property
     def follows_bits(self) -> bool:
         return not self.intervals_from_start
+
+    def may_arm_watchdog(self, state: Timers) -> bool:
+        return self.watchdog_steps_on_tcr_write or super().may_arm_watchdog(state)
 
     # -- PIT ------------------------------------------------------------------------------------------------------
 

@@ -62,3 +62,16 @@ def extended_watchdog_period(tcr: int) -> int:
 def extended_fit_period(tcr: int) -> int:
     """FPEXT and FP of an e500: 0 … 63."""
     return (tcr >> 13 & 0xF) << 2 | fit_period(tcr)
+
+
+def choosing(fit_bit: int, fit_bits: tuple[int, ...], watchdog_bit: int, watchdog_bits: tuple[int, ...]) -> int:
+    """FP and WP, with FPEXT and WPEXT where there are no tables, that choose these bits of TB; the tables are by FP
+    and WP. ValueError if a table has no such bit."""
+    fit = fit_bits.index(fit_bit) if fit_bits else 63 - fit_bit
+    watchdog = watchdog_bits.index(watchdog_bit) if watchdog_bits else 63 - watchdog_bit
+    return (fit & 3) << 24 | fit >> 2 << 13 | (watchdog & 3) << 30 | watchdog >> 2 << 17
+
+
+def resetting(kind: str) -> int:
+    """WRC for ``none``, ``core``, ``chip`` or ``system``."""
+    return ("none", *_RESETS[1:]).index(kind) << 28

@@ -103,7 +103,7 @@ def test_an_unknown_key_lists_those_of_its_table(scenario):
             "[machine]\nmodel = [1]",
             "machine.model",
             "an array is not one of the names",
-            "g3beige, mac99, pseries",
+            "g3beige, mac99, pseries, powernv, ppc405, e500",
         ),
         ("run = 1", "run", "1 is not a table", "a table of seed, duration, clock, rate"),
         ("[[link]]", "link", "an array is not a table", "a table of bandwidth, latency, jitter"),

@@ -30,6 +30,19 @@ def test_the_defaults_in_units():
         "machine": {
             "model": "g3beige", "cpus": 1, "ram": "64MiB", "timebase_hz": "16.6MHz", "decrementer_bits": 32,
             "trigger": "edge", "small_values": "wait", "underflow_at": "zero", "reset_decrementer": "clock",
+            "hdecr_bits": 0, "hdecr_trigger": "edge", "hdecr_in_nap": "discarded",
+            "ppc40x": {
+                "level": True, "wrc_sticky": True, "wrs_survives": True, "watchdog_critical": True,
+                "pit_needs_pie": False, "pit_ignores_small": False, "pit_reads_on": False, "tcr_write_restarts": False,
+                "reload_rounds_down": False, "tsr_clears_pit_on_enw": False, "fit_never_started": False,
+                "intervals_from_start": False, "watchdog_steps_on_tcr_write": False,
+            },
+            "booke": {
+                "level": True, "wrc_sticky": True, "wrs_survives": True, "watchdog_critical": True,
+                "intervals": "e500", "guard": "free", "least_interval": "0ns", "watchdog_stub": False,
+                "resume_clears_watchdog": False, "reload_from_callback": False, "zero_interrupts": False,
+                "inverted_read": False,
+            },
         },
         "guest": {
             "kind": "darwin", "handler_time": "5us", "arm_delay": "1us",
@@ -38,6 +51,12 @@ def test_the_defaults_in_units():
             "linux": {"tick": "4ms", "idle_per_mille": 200, "decrementer_max": 0x7FFFFFFF},
             "periodic": {"period": "5ms", "rearm": "drift-free"},
             "trace": {"file": "", "repeat": True},
+            "embedded": {
+                "period": "1ms", "first": "1ms", "auto_reload": True, "order": "enable-first", "fit": True,
+                "fit_bit": 16, "watchdog_bit": 20, "watchdog_reset": "system", "pet_every": 10,
+                "pets_for": "0ns", "bark": "pet",
+            },
+            "hypervisor": {"guest": "linux", "slice": "10ms", "nap_every": 0},
             "memory": {
                 "dirty_rate": "20MiB/s", "locality": "uniform", "working_set_percent": 100, "hot_percent": 10,
                 "hot_share_percent": 90, "filled_percent": 50,

@@ -11,6 +11,7 @@ from livemig.config.keys import leaves, tables
 from livemig.config.load import load, validated
 from livemig.config.model import Config
 from livemig.config.presets import STRATEGIES
+from livemig.config.timers import BookE, Ppc40x
 from livemig.config.write import toml_text
 from livemig.errors import ConfigError
 
@@ -24,6 +25,16 @@ RANGES = {
     "machine.cpus": ("", 1, 64),
     "machine.timebase_hz": ("Hz", 1, 10**9),
     "machine.decrementer_bits": ("", 32, 56),
+    "machine.hdecr_bits": ("", 0, 56),
+    "machine.booke.least_interval": ("ns", 0, S),
+    "guest.embedded.period": ("ns", US, H),
+    "guest.embedded.first": ("ns", 0, H),
+    "guest.embedded.fit_bit": ("", 0, 63),
+    "guest.embedded.watchdog_bit": ("", 0, 63),
+    "guest.embedded.pet_every": ("", 1, 10**6),
+    "guest.embedded.pets_for": ("ns", 0, H),
+    "guest.hypervisor.slice": ("ns", US, H),
+    "guest.hypervisor.nap_every": ("", 0, 10**6),
     "guest.handler_time": ("ns", 0, S),
     "guest.arm_delay": ("ns", 0, S),
     "guest.masked_every": ("ns", 0, H),
@@ -83,12 +94,20 @@ RANGES = {
 }
 CHOICES = {
     "run.clock": ("virtual", "wall"),
-    "machine.model": ("g3beige", "mac99", "pseries"),
+    "machine.model": ("g3beige", "mac99", "pseries", "powernv", "ppc405", "e500"),
+    "machine.hdecr_trigger": ("edge", "level"),
+    "machine.hdecr_in_nap": ("discarded", "pending"),
+    "machine.booke.intervals": ("e500", "440"),
+    "machine.booke.guard": ("free", "acknowledged", "pending"),
+    "guest.embedded.order": ("enable-first", "start-first"),
+    "guest.embedded.watchdog_reset": ("none", "core", "chip", "system"),
+    "guest.embedded.bark": ("pet", "wait", "disarm"),
+    "guest.hypervisor.guest": ("darwin", "linux", "periodic"),
     "machine.trigger": ("edge", "level"),
     "machine.small_values": ("wait", "immediate"),
     "machine.underflow_at": ("zero", "minus-one"),
     "machine.reset_decrementer": ("clock", "expired", "raised", "zero"),
-    "guest.kind": ("darwin", "linux", "periodic", "trace"),
+    "guest.kind": ("darwin", "linux", "periodic", "trace", "embedded", "hypervisor"),
     "guest.darwin.distribution": ("uniform", "skewed"),
     "guest.periodic.rearm": ("drift-free", "fixed"),
     "guest.trace.repeat": (True, False),
@@ -110,6 +129,15 @@ CHOICES = {
     "engine.at_stop": ("any", "none", "raised", "taken"),
     "checks.twin": (True, False),
 }
+BOTH = (True, False)
+CHOICES |= {
+    f"machine.ppc40x.{name}": BOTH for name, field in leaves(Ppc40x).items() if field.annotation is bool
+} | {f"machine.booke.{name}": BOTH for name, field in leaves(BookE).items() if field.annotation is bool}
+CHOICES |= {"guest.embedded.auto_reload": BOTH, "guest.embedded.fit": BOTH}
+COMPANIONS = {
+    "ppc405": {"guest.kind": "embedded"}, "e500": {"guest.kind": "embedded"},
+    "embedded": {"machine.model": "ppc405"}, "hypervisor": {"machine.model": "powernv"},
+}  # fmt: skip
 TEXTS = {
     "engine.qemu_root", "engine.source_root", "engine.destination_root", "engine.source_version",
     "engine.destination_version", "engine.kernel", "engine.initrd", "engine.append", "engine.arguments",
@@ -185,7 +213,8 @@ def test_a_value_of_another_type_is_refused(key, value):
 @pytest.mark.parametrize("key", CHOICES)
 def test_a_choice_takes_its_names_only_and_the_error_lists_them(key):
     for choice in CHOICES[key]:
-        error = problem({key: choice, "guest.trace.file": "/log"})
+        companion = COMPANIONS.get(choice, {}) if key in ("machine.model", "guest.kind") else {}
+        error = problem({key: choice, "guest.trace.file": "/log", **companion})
         assert error is None
     error = problem({key: "nonesuch"})
     assert error.key == key
@@ -222,8 +251,24 @@ def names():
 
 PAIRED = {key for pair in ORDERED for key in pair} | {
     "guest.linux.decrementer_max", "machine.decrementer_bits", "guest.kind", "guest.trace.file",
-    "migration.cancel_at", "migration.auto_converge", "migration.dirty_limit",
+    "migration.cancel_at", "migration.auto_converge", "migration.dirty_limit", "machine.model", "machine.hdecr_bits",
+    "machine.timebase_hz", "guest.embedded.period", "guest.embedded.first", "guest.embedded.fit_bit",
+    "guest.embedded.watchdog_bit", "guest.hypervisor.slice",
 }  # fmt: skip
+
+
+def agree_on_timers(numbers, choices):
+    """Of model and guest the model decides; what has to fit into a timer does."""
+    kind, embedded = choices["guest.kind"], choices["machine.model"] in ("ppc405", "e500")
+    if embedded != (kind == "embedded"):
+        choices["guest.kind"] = "embedded" if embedded else "darwin"
+    numbers["machine.hdecr_bits"] = max(numbers["machine.hdecr_bits"], 32)
+    numbers["guest.embedded.fit_bit"], numbers["guest.embedded.watchdog_bit"] = 16, 20
+    longest = (2**31 - 1) * S // numbers["machine.timebase_hz"]
+    for key in ("guest.embedded.period", "guest.embedded.first", "guest.hypervisor.slice"):
+        numbers[key] = min(numbers[key], longest)
+    return {"decrementer_bits", "trigger", "small_values", "underflow_at", "reset_decrementer", "hdecr_bits"} if (
+        embedded) else set()
 
 
 @st.composite
@@ -239,8 +284,10 @@ def configurations(draw):
     numbers["guest.masked_for"] = max(0, min(numbers["guest.masked_for"], numbers["guest.masked_every"] - 1))
     most = 2 ** (numbers["machine.decrementer_bits"] - 1) - 1
     numbers["guest.linux.decrementer_max"] = min(numbers["guest.linux.decrementer_max"], most)
-    values = {key: written(key, number) for key, number in numbers.items()}
-    values |= {key: draw(st.sampled_from(choices)) for key, choices in CHOICES.items()}
+    chosen = {key: draw(st.sampled_from(choices)) for key, choices in CHOICES.items()}
+    absent = agree_on_timers(numbers, chosen)
+    values = {key: written(key, number) for key, number in numbers.items()} | chosen
+    values = {key: value for key, value in values.items() if key.removeprefix("machine.") not in absent}
     values["migration.dirty_limit"] &= not values["migration.auto_converge"]
     values["run.rate"] = draw(st.integers(1, 10**6)) / 1000
     values["machine.ram"] = f"{4 * draw(st.integers(2**8, 2**24))}KiB"

@@ -37,6 +37,11 @@ RAMP = ["migration.convergence=ramp", "migration.ramp_start=100us", "migration.r
 FAST = ["guest.kind=periodic", "machine.ram=64MiB", "run.duration=8s", "guest.memory.dirty_rate=200MiB/s",
         "guest.memory.filled_percent=100", "migration.max_passes=40", "machine.cpus=1"]
 AUTO = "migration.auto_converge=true"
+PPC405 = ["machine.model=ppc405", "guest.kind=embedded"]
+E500 = ["machine.model=e500", "machine.timebase_hz=33MHz", "guest.kind=embedded"]
+HANGS = ["guest.embedded.pets_for=30ms", "guest.embedded.bark=wait", "guest.embedded.watchdog_bit=20"]
+HANGS_405, HANGS_E500 = [*PPC405, *HANGS], [*E500, *HANGS]
+HYPERVISOR = ["machine.model=powernv", "guest.kind=hypervisor"]
 LOG = Path(__file__).parents[2] / "configs/traces/linux-pseries-7.2-live.source.log.gz"
 
 # key → what makes it matter, and the change
@@ -53,6 +58,56 @@ CHANGES: dict[str, list[str]] = {
                              "machine.small_values=immediate"],
     "machine.underflow_at": ["machine.underflow_at=minus-one"],
     "machine.reset_decrementer": ["machine.reset_decrementer=zero"],
+    "machine.hdecr_bits": ["machine.hdecr_bits=56"],
+    "machine.hdecr_trigger": [*HYPERVISOR, "guest.handler_time=4ms", "guest.arm_delay=4ms",
+                              "guest.hypervisor.slice=5ms", "machine.hdecr_trigger=level"],
+    "machine.hdecr_in_nap": [*HYPERVISOR, "guest.hypervisor.nap_every=3", "machine.hdecr_in_nap=pending"],
+    "machine.ppc40x.level": [*PPC405, "machine.ppc40x.level=false"],
+    "machine.ppc40x.wrc_sticky": [*HANGS_405, "guest.embedded.bark=disarm", "machine.ppc40x.wrc_sticky=false"],
+    "machine.ppc40x.wrs_survives": [*HANGS_405, "machine.ppc40x.wrs_survives=false"],
+    "machine.ppc40x.watchdog_critical": [*HANGS_405, "guest.masked_every=10ms", "guest.masked_for=8ms",
+                                         "machine.ppc40x.watchdog_critical=false"],
+    "machine.ppc40x.pit_needs_pie": [*PPC405, "guest.embedded.order=start-first", "machine.ppc40x.pit_needs_pie=true"],
+    "machine.ppc40x.pit_ignores_small": [*PPC405, "machine.timebase_hz=100kHz", "guest.embedded.period=10us",
+                                         "guest.embedded.first=10us", "machine.ppc40x.pit_ignores_small=true"],
+    "machine.ppc40x.pit_reads_on": [*PPC405, "guest.embedded.auto_reload=false", "machine.ppc40x.pit_reads_on=true"],
+    "machine.ppc40x.tcr_write_restarts": [*PPC405, "guest.embedded.order=start-first",
+                                          "machine.ppc40x.tcr_write_restarts=true"],
+    "machine.ppc40x.reload_rounds_down": [*PPC405, "machine.timebase_hz=999.999937MHz",
+                                          "machine.ppc40x.reload_rounds_down=true"],
+    "machine.ppc40x.tsr_clears_pit_on_enw": [*PPC405, "machine.ppc40x.level=false", "guest.embedded.period=10us",
+                                             "guest.embedded.first=10us", "guest.arm_delay=12us",
+                                             "guest.handler_time=15us", "machine.ppc40x.tsr_clears_pit_on_enw=true"],
+    "machine.ppc40x.fit_never_started": [*PPC405, "machine.ppc40x.fit_never_started=true"],
+    "machine.ppc40x.intervals_from_start": [*PPC405, "machine.ppc40x.intervals_from_start=true"],
+    "machine.ppc40x.watchdog_steps_on_tcr_write": [*PPC405, "machine.ppc40x.watchdog_steps_on_tcr_write=true"],
+    "machine.booke.level": [*E500, "machine.booke.level=false"],
+    "machine.booke.wrc_sticky": [*HANGS_E500, "guest.embedded.bark=disarm", "machine.booke.wrc_sticky=false"],
+    "machine.booke.wrs_survives": [*HANGS_E500, "machine.booke.wrs_survives=false"],
+    "machine.booke.watchdog_critical": [*HANGS_E500, "guest.masked_every=10ms", "guest.masked_for=8ms",
+                                        "machine.booke.watchdog_critical=false"],
+    "machine.booke.guard": [*E500, "machine.booke.guard=pending"],
+    "machine.booke.least_interval": [*E500, "guest.embedded.fit_bit=10", "machine.booke.least_interval=1ms"],
+    "machine.booke.watchdog_stub": [*HANGS_E500, "machine.booke.watchdog_stub=true"],
+    "machine.booke.resume_clears_watchdog": [*HANGS_E500, "guest.embedded.pets_for=80ms",
+                                             "machine.booke.resume_clears_watchdog=true"],
+    "machine.booke.reload_from_callback": [*E500, "machine.booke.reload_from_callback=true"],
+    "machine.booke.zero_interrupts": [*E500, "guest.embedded.first=0ns", "machine.booke.zero_interrupts=true"],
+    "machine.booke.inverted_read": [*E500, "machine.booke.inverted_read=true"],
+    "guest.embedded.period": [*PPC405, "guest.embedded.period=2ms"],
+    "guest.embedded.first": [*PPC405, "guest.embedded.first=2ms"],
+    "guest.embedded.auto_reload": [*PPC405, "guest.embedded.auto_reload=false"],
+    "guest.embedded.order": [*PPC405, "guest.embedded.order=start-first"],
+    "guest.embedded.fit": [*PPC405, "guest.embedded.fit=false"],
+    "guest.embedded.fit_bit": [*PPC405, "guest.embedded.fit_bit=20"],
+    "guest.embedded.watchdog_bit": [*PPC405, "guest.embedded.watchdog_bit=16"],
+    "guest.embedded.watchdog_reset": [*HANGS_405, "guest.embedded.watchdog_reset=none"],
+    "guest.embedded.pet_every": [*PPC405, "guest.embedded.pet_every=7"],
+    "guest.embedded.pets_for": [*PPC405, "guest.embedded.pets_for=50ms"],
+    "guest.embedded.bark": [*PPC405, "guest.embedded.pet_every=1000000", "guest.embedded.bark=wait"],
+    "guest.hypervisor.guest": [*HYPERVISOR, "guest.hypervisor.guest=darwin"],
+    "guest.hypervisor.slice": [*HYPERVISOR, "guest.hypervisor.slice=3ms"],
+    "guest.hypervisor.nap_every": [*HYPERVISOR, "guest.hypervisor.nap_every=4"],
     "guest.kind": ["guest.kind=linux"],
     "guest.sets_timebase": ["guest.sets_timebase=4096"],
     "guest.handler_time": ["guest.darwin.min=1us", "guest.handler_time=9us"],
@@ -125,6 +180,7 @@ CHANGES: dict[str, list[str]] = {
 
 # these do not show in the logs of a pure pair; where they are watched
 ELSEWHERE = {
+    "machine.booke.intervals": "tests/config/test_timers.py: which bits may be chosen",
     "run.clock": "tests/e2e/test_pair.py: wall time",
     "run.rate": "tests/clock/test_clocks.py",
     "migration.connect_timeout": "below",
