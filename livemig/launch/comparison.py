@@ -19,8 +19,6 @@ from livemig.launch.onward import CpuOnward, Onward, follow_destination
 from livemig.launch.row import Row, Value
 
 _LEAST_NOISE_NS: Final = 10_000_000
-_PAUSE_NS: Final = 50_000_000
-"""The clock stops, every CPU is paused, then QEMU logs the stop: how long that may take on a busy host."""
 _SLOPE_NS: Final = 5_000_000
 """How far the lines of two readings may be off in measuring a frequency."""
 LOST_AFTER_NS: Final = 1_000_000_000
@@ -120,20 +118,28 @@ def _noise(capture: Capture, onward: Onward | None) -> Noise:
 
 def _at_save(capture: Capture, noise: Noise) -> Iterator[Row]:
     hz, log, stop = capture.hz[0], capture.source, capture.stop
-    allowed = ticks_down(noise.allowed_ns + _PAUSE_NS, hz)
     yield from _frequency(capture.source, hz, "on the source", stop.t_us)
-    readings = [tb for thread in log.who.vcpus[:1] for tb in thread.tb.between(0, stop.t_us)]
+    readings = [tb for thread in log.who.vcpus[:1] for tb in thread.tb.between(0, stop.t_us + 1)]
     zero = zero_ns(readings, hz)
-    counted = None if zero is None else point(ticks_down(1000 * stop.t_us - zero, hz))
+    counted = None
+    if zero is not None:
+        by_clock = ticks_down(1000 * stop.t_us - zero, hz)
+        counted = Window(min(max(readings).value, by_clock), by_clock)
     shown = None if capture.tb is None else point(capture.tb)
-    yield Row("TB at the save", counted, shown, hz=hz, cpu=0, noise=allowed, note="by the host's clock")
+    # The clock stops, every CPU is paused, which may take long, and only then QEMU logs the stop.
+    note = "from the guest's last reading to the stop by the host's clock"
+    allowed = ticks_down(noise.allowed_ns, hz)
+    yield Row("TB at the save", counted, shown, hz=hz, cpu=0, noise=allowed, note=note)
     for index, cpu in enumerate(capture.cpus):
         expected = cpu.expected if cpu.expected.known else None
         decr = None if cpu.decr is None else point(cpu.decr)
         if expected is not None and decr is not None:
             expected = expected.plus(near(expected.middle, 32, decr.low) - expected.middle)
         expected = expected if expected is None else expected.widened(capture.slack(0))
-        yield Row("DECR at the save", expected, decr, hz=hz, cpu=index, note="by the guest's last write")
+        # Where the clock is read twice in a write, the host's clock says how long after the first that was.
+        unsure = 0 if cpu.counting.one_read else allowed
+        note = "by the guest's last write"
+        yield Row("DECR at the save", expected, decr, hz=hz, cpu=index, noise=unsure, note=note)
 
 
 def _frequency(log: Log, hz: int, where: str, end_us: int) -> Iterator[Row]:
@@ -187,7 +193,8 @@ def _at_restore(capture: Capture, foreseen: Foreseen, onward: Onward, noise: Noi
     if decr is not None:
         decr = _near(decr, 0 if seen is None else seen.middle)
     decr = decr if decr is None or sends else decr.widened(slack)
-    yield Row("DECR at the restore", decr, seen, hz=hz, cpu=index, note=note)
+    unsure = ticks_down(noise.allowed_ns, hz) if seen is not None and not seen.exact else 0
+    yield Row("DECR at the restore", decr, seen, hz=hz, cpu=index, noise=unsure, note=note)
     if load is not None and foreseen.certain(index):
         raised = foreseen.middle[index].pending
         agree = raised == cpu.raised_by_load

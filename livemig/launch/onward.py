@@ -15,7 +15,7 @@ from livemig.events.qemu.standstill import CLOSE_NS, standing_tb
 from livemig.events.qemu.survey import AT_ONCE_US, Write
 from livemig.events.qemu.ticks import signed, ticks_down
 from livemig.events.qemu.trace import DECR_EXCP, DECR_LOAD, DECR_STORE, Line
-from livemig.events.qemu.window import OPEN, Window, near, point
+from livemig.events.qemu.window import FAR, OPEN, Window, near, point
 from livemig.launch.capture import Capture, follow
 from livemig.launch.foreseen import Foreseen
 from livemig.launch.qemu_versions import ONE_CLOCK_READ
@@ -181,10 +181,13 @@ def _vcpu(capture: Capture, onward: Onward, index: int, line: Line) -> None:
         cpu.answer = cpu.counting.tick
     if not cpu.bare.wrote and line.event != DECR_STORE:
         cpu.bare.see(line)
+        if line.event == DECR_LOAD and cpu.bare.known and cpu.bare.end.high >= FAR:
+            apart_ns = 1000 * max(0, line.t_us - cpu.bare.tick_us) + CLOSE_NS
+            cpu.bare.end = cpu.bare.end._replace(high=cpu.bare.end.low + ticks_down(apart_ns, capture.hz[1]))
     waited = cpu.first_us is None
     follow(cpu.counting, onward.lateness, index, line)
     if line.event == DECR_STORE:
-        cpu.bare.wrote = line
+        cpu.bare.wrote = cpu.bare.wrote or line
         if waited:
             _written(capture, cpu, line)
     elif line.event == DECR_EXCP and line.word == "raise" and waited:

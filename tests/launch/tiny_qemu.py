@@ -331,6 +331,9 @@ def _destination(it: Scenario, source: Qemu, saved: list[int], stop_us: int, tak
     if it.notified:
         there.say("vm_state_notify running 1 reason 9 (running)", 0)
     there.run()
+    if it.shown and it.live and it.watch_us > 20_000:
+        there.live(run_us + 15_000, it.period, it.masked_us)
+        there.show()
     there.live(run_us + it.watch_us, it.period, it.masked_us)
     there.halt()
     if it.notified:
