@@ -120,6 +120,9 @@ _RUN: Final = {"seed", "duration", "clock", "rate"}
 
 def _machine_refused(config: Config) -> Iterator[Refusal]:
     machine = config.machine
+    if machine.model not in _RAM_STEP:
+        yield "machine.model", f"livemig does not run QEMU's {machine.model}", ", ".join(_RAM_STEP)
+        return
     preset = PRESETS[machine.model]
     known = sorted(frequencies(machine.model))
     if machine.timebase_hz not in known:

@@ -59,6 +59,7 @@ def test_the_memory_workload_becomes_pages_by_interrupt(base: str) -> None:
     [
         (["guest.kind=darwin"], "guest.kind"),
         (["guest.kind=linux"], "guest.kind"),
+        (["machine.model=e500"], "machine.model"),
         (["machine.cpus=2"], "machine.cpus"),
         (["machine.cpus=2", "engine.kernel=vmlinux"], "machine.cpus"),
         (["machine.cpus=2", "machine.model=pseries", "machine.ram=256MiB"], "machine.cpus"),
