@@ -139,9 +139,10 @@ class Ppc40x(Embedded):
             draft.counts[WATCHDOG] = self._count(draft, WATCHDOG)
 
     def _interval_over(self, draft: Draft, timer: int) -> None:
-        if timer == WATCHDOG and self.watchdog_steps_on_tcr_write and draft.watchdog_ended:
+        stepped = timer == WATCHDOG and self.watchdog_steps_on_tcr_write
+        if stepped and draft.watchdog_ended:
             draft.counts[timer] = draft.counts[timer]._replace(armed=False)
-        elif self.intervals_from_start:
+        elif stepped or self.intervals_from_start:  # what nothing else starts does not rest
             draft.counts[timer] = self._count(draft, timer)
         else:
             self._follow(draft, timer, anew=True)

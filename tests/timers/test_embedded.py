@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from types import SimpleNamespace
 
 from brute_embedded import ARE, DIE, DIS, ENW, FIE, FIS, WIE, WIS, Brute40x, BruteBookE, Wires
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from livemig.timers.booke import BookE, Guard
@@ -116,8 +116,12 @@ def same(facility: Embedded, oracle: Wires, tb: int, script: list[tuple[int, str
             return
 
 
+_STEPS = {**dict.fromkeys(SWITCHES_40X, False), "watchdog_steps_on_tcr_write": True}
+
+
 @settings(max_examples=300, deadline=None)
 @given(flags(SWITCHES_40X), st.integers(0, 200), scripts("pit"))
+@example(_STEPS, 0, [(0, "tcr", 0), (0, "tcr", 0), (0, "tsr", WIS)])  # stepped to its bark, and petted
 def test_a_40x_does_at_every_tick_what_registers_counted_by_hand_do_under_all_switches(
     switches: dict[str, bool], tb: int, script: list[tuple[int, str, int]]
 ) -> None:
