@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livemig.guests.draws import Stream
+from livemig.guests.draws import MOST_DRAWS, Stream
 from livemig.guests.guest import TickGuest
 from livemig.timers.ticks import NEVER
 
@@ -34,6 +34,10 @@ class Darwin(TickGuest):
         if self._skewed:
             share = share * (drawn & np.uint64(0xFFFFFFFF)) >> np.uint64(32)
         return self._low + (share * np.uint64(self._high - self._low + 1) >> np.uint64(32)).astype(np.int64)
+
+    @property
+    def most(self) -> dict[str, Any]:
+        return {"drawn": MOST_DRAWS}
 
     def save(self) -> dict[str, Any]:
         return {"drawn": self._values.position}

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MASK = (1 << 64) - 1
+MOST_DRAWS = 1 << 62
+"""More than anybody takes, and far from where numbers of draws leave 64 bits."""
 _GAMMA = 0x9E3779B97F4A7C15
 
 

@@ -93,8 +93,8 @@ class Embedded(Guest):
         if firmware.auto_reload and self.main == "pit" and self._ticks == 1 and firmware.first != firmware.period:
             writes.append(("pit", firmware.period))  # the PIT reloads what was written to it last
         if not firmware.auto_reload:
-            while self._next_tb <= tb:  # ticks gone by are not made up
-                self._next_tb += firmware.period
+            if self._next_tb <= tb:  # ticks gone by are not made up
+                self._next_tb += ((tb - self._next_tb) // firmware.period + 1) * firmware.period
             writes.append((self.main, self._next_tb - tb))
         return writes
 

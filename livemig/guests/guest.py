@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Read = Callable[[str], int]
@@ -11,6 +11,10 @@ Read = Callable[[str], int]
 
 Write = tuple[str, int]
 """Register and value."""
+
+
+MOST = 1 << 65
+"""TB counts in 64 bits; a deadline may lie beyond its end."""
 
 
 class Guest(ABC):
@@ -46,6 +50,14 @@ class Guest(ABC):
         """The step that belongs to ``timer``: what to write, in order, and the ticks to its next step or NEVER."""
         value, following = self.step(tb, read(self.main))
         return ((self.main, value),), following
+
+    @property
+    def most(self) -> Mapping[str, Any]:
+        """The greatest value, from 0, of each number that :meth:`save` gives: what :meth:`load` may be given.
+
+        True for what is true or false; such a mapping for a guest within.
+        """
+        return {name: True if isinstance(value, bool) else MOST for name, value in self.save().items()}
 
     @abstractmethod
     def save(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from livemig.guests.guest import Guest, Read, Write
+from livemig.guests.guest import MOST, Guest, Read, Write
 from livemig.timers.ticks import NEVER
 
 DECR, HDECR = range(2)
@@ -54,6 +54,10 @@ class Hypervisor(Guest):
     def _left(self, read: Read) -> int:
         """What is left of a slice, since the last one was over; slices gone by are not made up."""
         return (read("hdecr") % self._slice) or self._slice
+
+    @property
+    def most(self) -> dict[str, Any]:
+        return {"booting": True, "naps": True, "interrupts": MOST, "inner": self._inner.most}
 
     def save(self) -> dict[str, Any]:
         return {

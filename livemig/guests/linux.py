@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livemig.guests.draws import Stream
+from livemig.guests.draws import MOST_DRAWS, Stream
 from livemig.guests.guest import TickGuest
-from livemig.timers.ticks import NEVER
+from livemig.timers.ticks import MASK64, NEVER
 
 _LONGEST_IDLE = 64
 """Scheduler ticks that an idle CPU sleeps over, at most one less."""
@@ -46,6 +46,10 @@ class Linux(TickGuest):
         self._next_tb = (tb // self._tick + 1) * self._tick  # ticks gone by are not made up: it catches up
         self._next_tb += self._tick * self._idle_ticks.take()
         return min(self._next_tb - tb, self._longest), NEVER
+
+    @property
+    def most(self) -> dict[str, Any]:
+        return {"next_tb": MASK64 + (_LONGEST_IDLE + 1) * self._tick, "drawn": MOST_DRAWS}
 
     def save(self) -> dict[str, Any]:
         return {"next_tb": self._next_tb, "drawn": self._idle_ticks.position}

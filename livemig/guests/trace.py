@@ -70,6 +70,10 @@ class TraceGuest(Guest):
         following = self._arms[self._next]
         return value, NEVER if following.by_interrupt else following.ticks
 
+    @property
+    def most(self) -> dict[str, Any]:
+        return {"next": len(self._arms)}
+
     def save(self) -> dict[str, Any]:
         return {"next": self._next}
 

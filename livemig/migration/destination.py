@@ -11,6 +11,7 @@ from typing import Any
 
 from livemig.errors import ProtocolError
 from livemig.machine import snapshot
+from livemig.machine.bounds import check_state, check_time
 from livemig.machine.machine import Machine
 from livemig.machine.time_state import Host
 from livemig.machine.version import NEWEST, version
@@ -24,6 +25,9 @@ from livemig.strategies.parts import joined, restore
 from livemig.strategies.strategy import Saved, Strategy
 from livemig.strategies.table import STRATEGIES
 from livemig.timers.ticks import NS_PER_S
+
+_LONGEST_WAIT_NS = 7200 * NS_PER_S
+"""Twice the longest downtime that can be asked for."""
 
 
 class Destination(Side):
@@ -147,12 +151,16 @@ class Destination(Side):
         digest = self.machine.ram.digest()
         if read.memory["digest"] != digest:
             raise ProtocolError("snapshot", "memory.digest", "the RAM that arrived is not the RAM that was sent")
+        check_state(self.machine, read)
+        check_time(restore(self.strategy, self.machine.time_state(now), self._saved, self.host.at(now), read.form), now)
         self._snapshot_read = read
         self._enter(now, Status.DEVICE, f"skipped: {', '.join(read.skipped)}" if read.skipped else "")
         self._send(now, "loaded", {"ram_digest": digest})
 
     def _switchover(self, now: int, frame: Frame) -> None:
         self._need(frame, Status.DEVICE)
+        if frame.fields["resume_ns"] - now > _LONGEST_WAIT_NS:
+            raise ProtocolError("switchover", "resume_ns", f"{frame.fields['resume_ns'] - now} ns from now")
         self.owner = "destination"
         self.due = max(now, frame.fields["resume_ns"])
 

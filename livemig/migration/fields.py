@@ -179,8 +179,8 @@ def _need(kind: type, value: Any) -> None:
 COUNT: Final = integer(0, _INT64 - 1)
 """An integer that is not negative."""
 
-TIME: Final = integer(-_INT64, _INT64 - 1)
-"""Virtual time in ns, signed 64-bit."""
+TIME: Final = integer(-_INT64 // 4, _INT64 // 4)
+"""Virtual time in ns: signed 64 bits, and room for what is added to it."""
 
 RUNS: Final = Field(_pack_runs, _unpack_runs)
 """Runs inside RAM, ascending, disjoint, at most MAX_RUNS. On the wire they are pairs of 32 bits, big-endian: for a

@@ -60,7 +60,7 @@ class Frame:
 
     Attributes:
         type: a key of FRAMES.
-        sent_ns: virtual time at which it is sent, signed 64-bit.
+        sent_ns: virtual time at which it is sent, at most 2^61 from 0.
         arrives_ns: virtual time at which it arrives, by the sender's model of the link; not before `sent_ns`.
         fields: as FRAMES lists them.
         payload: raw bytes; always empty in frames of pages, whose content goes from RAM to RAM.
