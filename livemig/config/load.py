@@ -35,11 +35,21 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: the first problem, and only that.
     """
+    given, overridden = read_tables(path, overrides)
+    return validated(given, os.fspath(path), overridden)
+
+
+def read_tables(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> tuple[dict[str, Any], list[str]]:
+    """The tables of a file as they stand there, changed by ``overrides``, and the dotted keys of those; not checked.
+
+    Raises:
+        ConfigError: the file cannot be read or is not TOML, or an override has not its form.
+    """
     file = os.fspath(path)
     given = _read(file)
     overridden = [_override(given, text) for text in overrides]
     _anchor(given, os.path.dirname(file))
-    return validated(given, file, overridden)
+    return given, overridden
 
 
 def validated(given: Mapping[str, Any], file: str, overridden: Collection[str] = ()) -> Config:

@@ -11,10 +11,11 @@ from livemig.config.model import Config
 
 def toml_text(config: Config) -> str:
     """All of ``config``, defaults included, such that loading it gives an equal configuration."""
-    return "\n".join(_lines(config.as_toml_values())) + "\n"
+    return "\n".join(toml_lines(config.as_toml_values())) + "\n"
 
 
-def _lines(table: dict[str, Any], name: str = "") -> Iterator[str]:
+def toml_lines(table: dict[str, Any], name: str = "") -> Iterator[str]:
+    """The lines of nested tables of scalars."""
     leaves = {key: value for key, value in table.items() if not isinstance(value, dict)}
     if leaves:
         yield f"[{name}]"
@@ -22,7 +23,7 @@ def _lines(table: dict[str, Any], name: str = "") -> Iterator[str]:
         yield ""
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _lines(value, f"{name}.{key}" if name else key)
+            yield from toml_lines(value, f"{name}.{key}" if name else key)
 
 
 def scalar(value: str | int | float) -> str:

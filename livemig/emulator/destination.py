@@ -28,6 +28,7 @@ class DestinationEmulator(Emulator):
     """Takes the first source that says hello at ``listener``, and no other. Its time begins with that.
 
     Args:
+        listener: None if the peer is brought (:meth:`Emulator.use`).
         credentials: for TLS; None: it is not spoken.
     """
 
@@ -36,7 +37,7 @@ class DestinationEmulator(Emulator):
         config: Config,
         clock: Clock,
         log: EventLog,
-        listener: socket.socket,
+        listener: socket.socket | None,
         watch: Callable[[Notice], None] = lambda notice: None,
         credentials: ssl.SSLContext | None = None,
     ) -> None:
@@ -49,11 +50,14 @@ class DestinationEmulator(Emulator):
             build.settings(config),
             self.emit,
         )
-        self._door = Door(listener, credentials, patience_ns / NS_PER_S, self._let_in, self._turned_away)
+        self._door: Door | None = None
+        if listener is not None:
+            self._door = Door(listener, credentials, patience_ns / NS_PER_S, self._let_in, self._turned_away)
 
     async def accept(self) -> None:
         """Wait for the source, and keep all others off; a task beside :meth:`run`."""
-        await self._door.serve()
+        if self._door is not None:
+            await self._door.serve()
 
     def _let_in(self, channel: Channel, hello: Frame) -> None:
         channel.grant(self.machine.ram.memory)

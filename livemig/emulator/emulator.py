@@ -115,9 +115,13 @@ class Emulator:
 
     def attach(self, channel: Channel) -> None:
         """Use ``channel`` to talk to the peer, and close it at the end of the run."""
+        self.use(channel)
+        self._nursery.start_soon(self._attend, channel)
+
+    def use(self, channel: Channel) -> None:
+        """Send on ``channel``; what arrives on it somebody else brings (:meth:`heard`, :meth:`lost`)."""
         self._channel = channel
         self._channels.append(channel)
-        self._nursery.start_soon(self._attend, channel)
 
     def finish(self, reason: str) -> None:
         """The run is over here, at the next barrier."""
@@ -167,6 +171,10 @@ class Emulator:
             with trio.CancelScope(shield=True):
                 for channel in self._channels:
                     await channel.aclose()
+        self.close_log()
+
+    def close_log(self) -> None:
+        """The run has ended here: the log's last lines."""
         for order in self._take_orders():
             order.carry_out(self.clock.now())
         self._log_cpus(self.clock.now())
@@ -185,8 +193,8 @@ class Emulator:
             self.machine.run_cpu(cpu, until)
 
     async def _to_next_barrier(self) -> None:
-        due = self._next_due()
-        if self._waiting_to_act():
+        due = self.next_due()
+        if self.must_act():
             await trio.lowlevel.checkpoint()
         elif due is None or (self.clock.virtual and self._must_hear()):
             await self._news.wait()
@@ -200,6 +208,10 @@ class Emulator:
         now = self.clock.now()
         if not self.clock.virtual:
             await self._barrier.run_to(now)
+        self.at_barrier(now)
+
+    def at_barrier(self, now: int) -> None:
+        """Do what is due at ``now``, to which every CPU has run."""
         self.machine.catch_up(now)
         if (asked := self.machine.reset_asked()) is not None:
             self.reset(now, asked)
@@ -208,7 +220,7 @@ class Emulator:
             self._log_cpus(now)
             self.log.flush()
 
-    def _waiting_to_act(self) -> bool:
+    def must_act(self) -> bool:
         """Something has happened outside virtual time."""
         return bool(self._orders or self.ended) or (self._lost is not None and not self._inbox)
 
@@ -232,7 +244,8 @@ class Emulator:
             await self.clock.sleep_until(due)
             nursery.cancel_scope.cancel()
 
-    def _next_due(self) -> int | None:
+    def next_due(self) -> int | None:
+        """The next instant at which anything but the CPUs happens, as far as is known; None: not until it is told."""
         instants = [at for at in (self.side.due, self.starts(self.clock.now())) if at is not None]
         if self._inbox:
             instants.append(self._inbox[0][0])
@@ -301,8 +314,12 @@ class Emulator:
         except* LivemigError as group:
             error = plain(group)
             assert isinstance(error, LivemigError)
-            self._lost = error
-            self._tell()
+            self.lost(error)
+
+    def lost(self, error: LivemigError) -> None:
+        """The connection is at its end."""
+        self._lost = error
+        self._tell()
 
     async def _listen(self, channel: Channel) -> None:
         while True:

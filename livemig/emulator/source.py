@@ -90,7 +90,7 @@ class SourceEmulator(Emulator):
 
     def starts(self, now: int) -> int | None:
         if self._phase is _Phase.CONNECTED:
-            return now
+            return max(self._start_ns, now)
         if self._phase is not _Phase.WAITING or (self._uri is None and now >= self._start_ns):
             return None
         return max(self._start_ns, now)
@@ -119,8 +119,12 @@ class SourceEmulator(Emulator):
             self._lost = error
         else:
             self.attach(channel)
-            self._phase = _Phase.CONNECTED
+            self.connected()
         self._tell()
+
+    def connected(self) -> None:
+        """The peer has been reached, where ``migrate`` said or without it."""
+        self._phase = _Phase.CONNECTED
 
     def conclude(self, now: int) -> None:
         if self.side.status is Status.COMPLETED:

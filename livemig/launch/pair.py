@@ -20,6 +20,7 @@ from livemig.emulator.process import run_destination, run_source
 from livemig.errors import LinkError, PeerLost, QmpError, plain
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.child import Child
+from livemig.launch.outcome import PairOutcome
 from livemig.link.uri import listen
 from livemig.migration.status import Status
 from livemig.qmp.client import QmpClient, open_qmp
@@ -45,16 +46,6 @@ class _Side:
     """What its last ``query-migrate`` said."""
     finished: bool = False
     """It said that its part is over; its log is whole then."""
-
-
-@dataclass(frozen=True, slots=True)
-class PairOutcome:
-    """How it ended, as in ``run.json``. ``torn``: the sides that ended before they had written their log to its end."""
-
-    status: str
-    owner: str
-    reason: str
-    torn: tuple[str, ...] = ()
 
 
 def run_pair(

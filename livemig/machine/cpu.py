@@ -120,14 +120,15 @@ class Cpu:
             self._count(slot, count)
 
     def _say_started(self, tick: int) -> None:
+        raised = self.facility.raised_at_reset()
         for slot in self.slots:
-            due = self.promised(slot)
+            due = tick if slot.index in raised else self.promised(slot)
             if self.record is not None and (slot is self.main or due < NEVER):
                 value = self.facility.reading(slot.index, slot.count, tick)
                 value &= (1 << self.facility.timers[slot.index].bits) - 1
                 self.record.arm(tick, value, due if due < NEVER else -1, RESET, slot.index)
-        for index in self.facility.raised_at_reset():
-            self._raise(self.slots[index], tick, tick)
+            if slot.index in raised:
+                self._raise(slot, tick, tick)
 
     def boot(self) -> None:
         """The guest starts to run."""

@@ -1,0 +1,63 @@
+"""Where the runs of a campaign are run: here, in processes of this machine, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from livemig.errors import LinkError, UsageError
+from livemig.stress.campaign import InThisProcess
+
+
+@contextmanager
+def local(jobs: int) -> Iterator[tuple[Executor, int]]:
+    """``jobs`` processes; with one, none but this."""
+    if jobs == 1:
+        yield InThisProcess(), 1
+        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["livemig.stress.plan"])
+    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_signals_to_the_parent)
+    try:
+        yield executor, jobs
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_signals_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def dask(address: str) -> Iterator[tuple[Executor, int]]:
+    """The workers of the cluster whose scheduler is at ``address``; they need livemig installed.
+
+    Raises:
+        UsageError: Dask is not installed here. LinkError: there is no scheduler.
+    """
+    if find_spec("distributed") is None:
+        raise UsageError("--dask needs distributed: pip install 'livemig[dask]'")
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout="5s", set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise LinkError(f"--dask {address}: no scheduler ({error or type(error).__name__})") from None
+    try:
+        cores = sum(client.nthreads().values())
+        if not cores:
+            raise LinkError(f"--dask {address}: the cluster has no workers")
+        with client.get_executor(pure=False) as executor:
+            yield executor, cores
+    finally:
+        client.close()
+
+
+def cores() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0))

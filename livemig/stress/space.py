@@ -1,0 +1,151 @@
+"""What a campaign draws from: features, each with the keys it sets.
+
+Swarm testing (Groce et al., ISSTA 2012): a run draws first *which* features it has at all, then their parameters; a
+campaign in which every run has a little of everything does not reach what needs one thing alone.
+
+A feature is *promised* to a strategy if the guest must survive it unharmed under that strategy. Where two hosts'
+times of day differ, for instance, ``tb-offset`` promises nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from livemig.errors import UsageError
+from livemig.stress.scenario import Settings, Value
+
+Draw = Callable[[Random], Mapping[str, Value]]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Args: ``name``: for ``--faults``. draw: the keys it sets in one run. breaks: strategies to which it is not
+    promised, or ``*``."""
+
+    name: str
+    draw: Draw
+    breaks: frozenset[str] = frozenset()
+
+    def is_promised(self, strategy: str) -> bool:
+        """Whether a guest that migrates by ``strategy`` must survive it."""
+        return "*" not in self.breaks and strategy not in self.breaks
+
+
+def _one(key: str, *values: Value) -> Draw:
+    return lambda random: {key: random.choice(values)}
+
+
+def _time(key: str, *bounds_us: int) -> Draw:
+    """From one bound to the other, evenly over their orders of magnitude."""
+    low, high = bounds_us
+    return lambda random: {key: f"{_log_uniform(random, low, high)}us"}
+
+
+def _all(*draws: Draw) -> Draw:
+    def draw(random: Random) -> dict[str, Value]:
+        drawn: dict[str, Value] = {}
+        for each in draws:
+            drawn |= each(random)
+        return drawn
+
+    return draw
+
+
+def _log_uniform(random: Random, low: int, high: int) -> int:
+    """An integer with about as many draws below 10 × as above; no logarithm, whose last bit differs by host."""
+    top = random.randint(low.bit_length(), high.bit_length())
+    return min(max(random.randrange(1 << max(top - 1, 0), 1 << top), low), high)
+
+
+def _masking(random: Random) -> dict[str, Value]:
+    every = _log_uniform(random, 2_000, 400_000)
+    return {"guest.masked_every": f"{every}us", "guest.masked_for": f"{random.randrange(1, every)}us"}
+
+
+def _darwin(random: Random) -> dict[str, Value]:
+    low = _log_uniform(random, 20, 20_000)
+    high = low + _log_uniform(random, 1, 200_000)
+    return {"guest.kind": "darwin", "guest.darwin.min": f"{low}us", "guest.darwin.max": f"{high}us"}
+
+
+def _together(random: Random) -> dict[str, Value]:
+    """All CPUs at one instant: the same period, drift-free."""
+    return {"guest.kind": "periodic", "guest.periodic.period": f"{_log_uniform(random, 100, 100_000)}us"}
+
+
+def _in_the_blackout(random: Random) -> dict[str, Value]:
+    period = _log_uniform(random, 5_000, 200_000)
+    return {
+        "guest.kind": "periodic",
+        "guest.periodic.period": f"{period}us",
+        "migration.downtime": f"{period + random.randrange(period)}us",
+    }
+
+
+_UNSYNCHRONISED: Final = frozenset(
+    {"tb-offset", "absolute", "clamped", "snapshot-tuple", "negative-delta", "deadline-before-clock"}
+)
+
+FEATURES: Final[Sequence[Feature]] = (
+    Feature("cpus", _one("machine.cpus", 1, 2, 3, 4)),
+    Feature("machine", _one("machine.model", "g3beige", "mac99", "pseries")),
+    Feature("level", _one("machine.trigger", "level", "edge")),
+    Feature("small-values", _one("machine.small_values", "immediate")),
+    Feature("book-underflow", _one("machine.underflow_at", "minus-one")),
+    Feature("reset-decrementer", _one("machine.reset_decrementer", "clock", "expired", "raised", "zero")),
+    Feature("darwin", _darwin),
+    Feature("linux", _all(_one("guest.kind", "linux"), _time("guest.linux.tick", 500, 20_000))),
+    Feature("deadlines-together", _together),
+    Feature("deadline-in-blackout", _in_the_blackout),
+    Feature("masked-long", _masking),
+    Feature("guest-sets-timebase", _one("guest.sets_timebase", 1, 2**32 - 1, 2**40, 2**63, 2**64 - 2**20)),
+    Feature("dirty-burst", _all(_one("guest.memory.dirty_rate", "0B/s", "1MiB/s", "64MiB/s", "400MiB/s"),
+                                _one("guest.memory.locality", "uniform", "hot", "sequential"))),
+    Feature("downtime", _time("migration.downtime", 1, 700_000)),
+    Feature("start", _time("migration.start", 1, 400_000)),
+    Feature("bandwidth", _one("link.bandwidth", "10Mbit/s", "100Mbit/s", "1Gbit/s", "10Gbit/s")),
+    Feature("latency", _time("link.latency", 1, 50_000)),
+    Feature("jitter", _time("link.jitter", 1, 20_000)),
+    Feature("tick-counter", _all(_one("host.source.tick_hz", "1GHz", "2.5GHz", "3.333GHz"),
+                                 _one("host.destination.tick_hz", "1GHz", "2.4GHz", "25MHz"),
+                                 lambda random: {"host.destination.tick_origin": random.randrange(2**62)})),
+    Feature("clock-origin", lambda random: {"host.destination.clock_origin": f"{random.randrange(10**6)}s"}),
+    Feature("clock-skew", lambda random: {"host.clock_skew": f"{random.randint(-300_000, 300_000)}us"},
+            _UNSYNCHRONISED),
+)  # fmt: skip
+
+
+def draw(features: Sequence[Feature], seed: int, number: int) -> Settings:
+    """The ``number``-th run of a campaign: an eighth, a quarter or half of the features, each with its parameters, and
+    a seed. Each feature has a generator of its own, so that one more or less of them does not move the others."""
+    chance = Random(f"livemig {seed} {number}")
+    share = chance.choice((1, 2, 4))
+    settings: dict[str, Value] = {"run.seed": chance.randrange(2**32)}
+    for feature in features:
+        random = Random(f"livemig {seed} {number} {feature.name}")
+        if random.randrange(8) < share:
+            settings |= feature.draw(random)
+    return settings
+
+
+def features_for(strategy: str, names: Sequence[str]) -> list[Feature]:
+    """Those that ``--faults`` names: ``promised`` (to that strategy), ``all``, or single ones.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    chosen: list[Feature] = []
+    known = {feature.name: feature for feature in FEATURES}
+    for name in names:
+        if name == "all":
+            chosen += FEATURES
+        elif name == "promised":
+            chosen += [feature for feature in FEATURES if feature.is_promised(strategy)]
+        elif name in known:
+            chosen.append(known[name])
+        else:
+            raise UsageError(f"--faults: {name!r} is not known (allowed: promised, all, {', '.join(known)})")
+    return [feature for feature in FEATURES if feature in chosen]
