@@ -24,10 +24,11 @@ from livemig.errors import InputError, OutputError, UsageError
 from livemig.events.schema import EVENTS
 
 _TYPES: Final = {
-    "VARCHAR": "side event timer cause reason state status strategy ram_digest",
+    "VARCHAR": "side event timer cause reason state status strategy ram_digest kind",
     "UBIGINT": "tb value tb_before tb_after",
     "UBIGINT[]": "cpu_tb",
     "BIGINT[]": "decr_before decr_after",
+    "VARCHAR[]": "lost",
     "VARCHAR[][]": "pending",
     "JSON": "decr host saved",
 }

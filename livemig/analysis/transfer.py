@@ -24,6 +24,8 @@ class Transfer(Observer):
         """Form of the state that was sent."""
         self.lost: list[str] = []
         """What that form has no place for, of what there was to send."""
+        self.switchover: tuple[int, int, int] | None = None
+        """When it was sent, when it arrived, and when the guest was to go on, in ns; None: it never arrived."""
         self._crossing = crossing
 
     def handlers(self) -> Mapping[str, Handler]:

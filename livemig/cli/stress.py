@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--runs", type=int, metavar="N", help="how many; 1000, or every cell of a grid once")
     parser.add_argument("--for", dest="duration", metavar="TIME", help="as many as there is time for: 30s, 30m, 2h")
-    parser.add_argument("--strategy", action="append", default=[], metavar="NAME", help="by turns, instead of the file's")
+    parser.add_argument("--strategy", action="append", default=[], metavar="NAME", help="by turns; else the file's")
     parser.add_argument(
         "--faults", default="promised", metavar="NAME,…",
         help="what is drawn: promised (to the strategy), all, none, or features by name",
@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         shrink=args.shrink,
         regressions=args.save_regressions,
         keep_all=args.keep_all,
+        wants_trials=args.html is not None,
     )
     if args.html is not None:
         from livemig.analysis.report.page import plotly_code, write

@@ -43,6 +43,9 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     # The guest is slowed down from now on, or no longer (`cause` "end"): `percentage` of CPU time taken away
     # ("auto-converge"), bytes a second that it can write now.
     "cpu_throttled": ("cause", "percentage", "write_rate", "tb", "cpu_tb"),
+    # The message after which the destination owns the guest, as it leaves and as it arrives. `resume_ns`: when the
+    # guest is to go on; `sent_ns`: when it left.
+    "switchover": ("resume_ns", "sent_ns"),
     # The time state leaves and enters a machine. `saved` is what travels, as it is sent; `host` is all that the
     # strategy saw of the host's clocks: time_of_day_ns, ticks, tick_hz. `lost`: what the machine version has no place
     # for, "timers" and "pending": at the save of what there was to send, at the restore whatever it may have been.

@@ -162,7 +162,9 @@ class Destination(Side):
         if frame.fields["resume_ns"] - now > _LONGEST_WAIT_NS:
             raise ProtocolError("switchover", "resume_ns", f"{frame.fields['resume_ns'] - now} ns from now")
         self.owner = "destination"
-        self.due = max(now, frame.fields["resume_ns"])
+        resume_ns = frame.fields["resume_ns"]
+        self._emit(now, "switchover", resume_ns=resume_ns, sent_ns=frame.sent_ns)
+        self.due = max(now, resume_ns)
 
     def _cancel(self, now: int, frame: Frame) -> None:
         if self.owner == "source":

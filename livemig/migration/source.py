@@ -189,6 +189,7 @@ class Source(Side):
         """The point of no return: from here on the guest is the destination's, or nobody's until it says so."""
         self.owner = "none"
         resume_ns = self._stopped_at() + self.settings.downtime_ns
+        self._emit(now, "switchover", resume_ns=resume_ns, sent_ns=now)
         self._ask(now, "switchover", {"stopped_ns": self._stopped_at(), "resume_ns": resume_ns})
 
     def _resumed(self, now: int, frame: Frame) -> None:

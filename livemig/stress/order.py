@@ -47,6 +47,7 @@ class Order:
     shrink: int = 200
     regressions: Path | None = None
     keep_all: Path | None = None
+    wants_trials: bool = False
 
     @property
     def store(self) -> Path:
@@ -68,7 +69,7 @@ class Outcome:
     groups: list[Group] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
-    """Of a grid: all of them."""
+    """All of them, if they are wanted."""
     store: Path = Path()
 
 
@@ -111,7 +112,7 @@ def carry_out(order: Order, progress: TextIO) -> Outcome:
         outcome.host_s = time.monotonic() - began
         outcome.runs, outcome.failed, outcome.emulated = store.totals()
         outcome.groups = grouped(store.trials("failed <> ''"))
-        if axes:
+        if order.wants_trials:
             outcome.trials = list(store.trials())
     if not outcome.interrupted:
         outcome.cases = [_small(order, plan, group) for group in outcome.groups]

@@ -75,6 +75,8 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
             "blackout_ns": 100,
             "passes": 2,
             "bytes": 5100,
+            "machine_version": None,
+            "lost": [],
         },
         "interrupts": counts,
         "cpus": [{"cpu": 0, **counts, "missing": None}],

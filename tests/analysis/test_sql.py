@@ -41,7 +41,8 @@ def test_every_key_of_the_schema_is_a_typed_column(tmp_path: Path) -> None:
     assert list(types)[:6] == ["run", "file", "line", "t_ns", "side", "event"]
     assert (types["tb"], types["t_ns"], types["decr"]) == (UNSIGNED, SIGNED, SIGNED)
     assert (types["cpu_tb"], types["cpu_decr"], types["pending"]) == ("UBIGINT[]", "BIGINT[]", "VARCHAR[][]")
-    texts = {"run", "file", "side", "event", "timer", "cause", "reason", "state", "status", "strategy", "ram_digest"}
+    texts = {"run", "file", "side", "event", "timer", "cause", "reason", "state", "status", "strategy", "ram_digest",
+             "kind"}  # fmt: skip
     assert {name for name, kind in types.items() if kind == "VARCHAR"} == texts
     assert {name for name, kind in types.items() if kind == "JSON"} == {"host", "saved"}
 

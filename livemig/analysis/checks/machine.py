@@ -42,6 +42,15 @@ def ram_identical(case: Case) -> Verdict:
     return valid(f"RAM has the digest {got} on both sides", stop.seen, resume.seen)
 
 
+def _switchover_late_ns(case: Case, resume_ns: int) -> int | None:
+    """How late it came although it was sent while there was time, if the guest went on as soon as it was there."""
+    if (switchover := case[Transfer].switchover) is None:
+        return None
+    sent_ns, arrived_ns, due_ns = switchover
+    in_time = sent_ns <= due_ns < arrived_ns
+    return arrived_ns - due_ns if in_time and resume_ns - arrived_ns <= case.manifest.rule.slack_ns else None
+
+
 def blackout_as_configured(case: Case) -> Verdict:
     """The blackout is the downtime asked for, or longer only because the transfer was.
 
@@ -59,6 +68,8 @@ def blackout_as_configured(case: Case) -> Verdict:
         return valid(f"{took}", stop.seen, resume.seen)
     if limit is None:
         return valid(f"{took}; no limit", stop.seen, resume.seen)
+    if (late := _switchover_late_ns(case, resume.t_ns)) is not None:
+        return valid(f"{took}; switchover was sent in time, and arrived {duration(late)} late", stop.seen, resume.seen)
     if blackout <= limit + rule.slack_ns:
         return valid(f"{took}; the transfer may take {duration(limit)}", stop.seen, resume.seen)
     if limit < forced and blackout <= limit + forced + rule.slack_ns:
