@@ -29,7 +29,16 @@ class Transfer(Observer):
         self._crossing = crossing
 
     def handlers(self) -> Mapping[str, Handler]:
-        return {"migration_pass": self._pass, "migration_state": self._state, "state_saved": self._saved}
+        return {
+            "migration_pass": self._pass,
+            "migration_state": self._state,
+            "state_saved": self._saved,
+            "switchover": self._switchover,
+        }
+
+    def _switchover(self, event: Event, place: Place) -> None:
+        if event["side"] != SOURCE and self.switchover is None:
+            self.switchover = event["sent_ns"], event["t_ns"], event["resume_ns"]
 
     def _pass(self, event: Event, place: Place) -> None:
         if event["side"] != SOURCE:

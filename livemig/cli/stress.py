@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import re
 import sys
 from pathlib import Path
@@ -36,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run it."""
-    need("stress", "duckdb")
+    need("stress", "duckdb", "tqdm")
+    atexit.register(gc.unfreeze)  # DuckDB complains of objects that are left at the end, and main leaves all
     from livemig.stress.order import Order, carry_out
     from livemig.stress.summary import as_dict, as_text
 

@@ -20,7 +20,7 @@ from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.outcome import PairOutcome
 from livemig.link.buffers import fill
-from livemig.link.channel import Channel
+from livemig.link.channel import Channel, PagesTally
 from livemig.link.inbound import Inbound
 from livemig.link.outbound import Outbound
 from livemig.migration.frames import Frame
@@ -33,9 +33,23 @@ class Pipe(Channel):
     def __init__(self, side: Emulator) -> None:
         memory = side.machine.ram.memory
         self._outbound, self._inbound = Outbound(memory), Inbound(memory)
-        self.tally = self._inbound.tally
         self._side = side
         self.peer: Pipe
+
+    @property
+    def tally(self) -> PagesTally:
+        return self._inbound.tally
+
+    @property
+    def signs(self) -> int:
+        return self._inbound.whole
+
+    @property
+    def signs_of_life(self) -> int:
+        return self._inbound.alive
+
+    def grant(self, memory: memoryview) -> None:
+        self._inbound.memory = memory
 
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
         self.peer.take(memoryview(self._outbound.header(frame)))

@@ -75,7 +75,7 @@ class Shrinker:
     def _candidates(self, best: Scenario) -> Iterator[Settings]:
         settings = best.settings
         keys = [key for key in settings if key not in _KEPT]
-        size = len(keys) // 2
+        size = len(keys)
         while size:
             for first in range(0, len(keys), size):
                 dropped = set(keys[first : first + size])

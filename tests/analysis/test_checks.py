@@ -205,6 +205,18 @@ def test_blackout_as_configured(asked: int | None, limit: int | None, last_pass:
     assert said("blackout_as_configured", *history, downtime_ns=asked, downtime_limit_ns=limit) == word
 
 
+@pytest.mark.parametrize(
+    ("sent", "arrived", "word"),
+    [(60, 150, "valid"), (101, 150, "invalid"), (60, 100, "invalid"), (60, 149, "invalid")],
+    ids=["late on the link", "sent when it was due already", "arrived in time", "the guest waited still"],
+)
+def test_a_switchover_that_was_sent_in_time_explains_a_longer_blackout(sent: int, arrived: int, word: str) -> None:
+    """Stopped at 50 and resumed at 150, although 50 were asked for."""
+    switchover = {"t_ns": arrived, "side": D, "event": "switchover", "resume_ns": 100, "sent_ns": sent}
+    history = [stop(50), switchover, resume(150)]
+    assert said("blackout_as_configured", *history, downtime_ns=50, downtime_limit_ns=0) == word
+
+
 def test_in_wall_mode_the_blackout_may_be_off_by_the_tolerance() -> None:
     for asked, word in ((90, "valid"), (110, "valid"), (111, "invalid"), (89, "invalid")):
         rule = {"downtime_ns": asked, "downtime_limit_ns": 0, "clock": "wall", "late_tolerance_ns": 10}
