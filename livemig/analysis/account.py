@@ -12,7 +12,7 @@ The conservation law: an arm ends as exactly one of
 that of on_time, late, early, doubled and stray.
 
 All is reckoned in *guest time*: the world's under the policy ``advance``; under ``freeze`` the world's less
-every pause, which makes a blackout vanish as it should.
+every pause, which makes a blackout vanish as it should; under ``advance-at-most`` less what a pause is longer.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ class Account(Observer):
         stop_ns, resume_ns = crossing.pauses[-1]
         stood = stop_ns - self._behind
         self._epoch = len(crossing.pauses)
-        self._behind = crossing.paused_ns if self._policy.freezes else 0
+        self._behind = self._policy.behind_ns
         self._resumed = resume_ns - self._behind
         if crossing.resume.pending is not None:
             raised = crossing.resume.raised()
@@ -318,9 +318,7 @@ class Account(Observer):
 
     def _stood_still(self, arm: Arm, begin: int, end: int) -> int:
         """For how much of this stretch of guest time the guest stood still."""
-        if self._policy.freezes or self._epoch == arm.epoch:
-            return 0
-        return self._crossing.paused_within(begin, end)
+        return 0 if self._epoch == arm.epoch else self._policy.stood_still_ns(begin, end)
 
     def _lose_if_overdue(self, key: Key, tally: Tally, arm: Arm, now: int) -> bool:
         if arm.due is None or now - max(arm.due, self._resumed) <= max(self._tolerance(arm), self._patience):

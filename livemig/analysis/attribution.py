@@ -6,7 +6,8 @@ Its time from when it was due to its delivery is cut at instants that the logs s
     * the interrupt is raised: ``guest_masked``, the guest has it masked,
     * it is not, after a blackout that the arm crossed: ``restore``, the timer was set too late,
     * it is not, otherwise: ``unexplained``;
-* the guest stands still (under ``freeze`` that takes no guest time, so it is no part)
+* the guest stands still (of which ``freeze`` leaves nothing in guest time, so it is no part, and
+  ``advance-at-most`` the beginning)
     * from the stop to the beginning of the first pass after it: ``stop``,
     * from there until the destination has loaded the snapshot (``device``; QEMU says ``completed``), else to the
       end of the last pass: ``last_transfer``,
@@ -100,6 +101,12 @@ def spans_of(
     return [Span(begin, end, part) for (begin, end), part in named]
 
 
+def _in_guest_time(spans: Sequence[Span], end: int, behind: int) -> list[Span]:
+    """``spans`` up to ``end``, when guest time stood still, as much earlier as guest time was ``behind`` by then."""
+    cut = (span._replace(end=min(span.end, end)) for span in spans)
+    return [Span(span.begin - behind, span.end - behind, span.part) for span in cut if span.begin < span.end]
+
+
 def split(
     due: int, now: int, hz: int, spans: Sequence[Span] = (), raised: int | None = None, resumed: int | None = None
 ) -> dict[str, int]:
@@ -159,10 +166,11 @@ class Attribution(Observer):
         if len(crossing.pauses) == len(self._spans) or crossing.stop is None or crossing.resume is None:
             return
         stop, resume = crossing.pauses[-1]
-        freezes = self._policy.freezes
-        self._spans.append([] if freezes else spans_of(stop, resume, self._passes, self._loaded, self._asked))
-        self._resumed.append(resume - crossing.paused_ns if freezes else resume)
-        exact = 0 if freezes else -(-(resume - stop) * self._hz // NS_PER_S)
+        passes, behind = self._policy.rule.passes_ns(resume - stop), self._policy.behind_ns
+        spans = spans_of(stop, resume, self._passes, self._loaded, self._asked)
+        self._spans.append(_in_guest_time(spans, stop + passes, behind - (resume - stop - passes)))
+        self._resumed.append(resume - behind)
+        exact = -(-passes * self._hz // NS_PER_S)
         try:
             short = exact - tb_moved(crossing.stop, crossing.resume)
         except Unknown:

@@ -81,7 +81,7 @@ class Case:
         if crossing.running is None and crossing.stop is not None:
             self.end_ns = crossing.stop.t_ns
         self._crashed |= close(observers, self.end_ns, self._crashed)
-        self.manifest = manifest.under(policy.kept or ADVANCE)
+        self.manifest = manifest.under(policy.kept or ADVANCE, manifest.rule.advance_at_most_ns)
 
     def __contains__(self, kind: type[Observer]) -> bool:
         return kind in self._observers

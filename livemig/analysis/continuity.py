@@ -1,9 +1,9 @@
 """How far TB and DECR at the resume are from where the time policy puts them, in ticks.
 
 With ⟨TB, DECR⟩ at the stop and a blackout of x exact ticks, ``advance`` asks for ⟨TB + x, DECR - x⟩ at the
-resume and ``freeze`` for ⟨TB, DECR⟩. Whatever the policy, TB + DECR must not change: the interrupt comes at
-the TB at which the guest asked for it. Errors are what is read less what is right; they are by CPU, for those
-CPUs of which it was recorded on both sides.
+resume and ``freeze`` for ⟨TB, DECR⟩; ``advance-at-most`` for the former, with an x that is no more than it says.
+Whatever the policy, TB + DECR must not change: the interrupt comes at the TB at which the guest asked for it. Errors
+are what is read less what is right; they are by CPU, for those CPUs of which it was recorded on both sides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TB_BITS: Final = 64
 
 def _world_ns(manifest: Manifest, stop: Moment, resume: Moment) -> int:
     """How much guest time the policy lets pass over the blackout."""
-    return 0 if manifest.rule.freezes else resume.t_ns - stop.t_ns
+    return manifest.rule.passes_ns(resume.t_ns - stop.t_ns)
 
 
 def tolerance_ticks(manifest: Manifest) -> int:
@@ -41,14 +41,14 @@ def tb_moved(stop: Moment, resume: Moment) -> int:
 
 
 def tb_errors(stop: Moment, resume: Moment, hz: int) -> dict[str, int]:
-    """Of CPU 0's TB, by each policy; raises Unknown as `tb_moved` does."""
+    """Of CPU 0's TB, by `advance` and by `freeze`; raises Unknown as `tb_moved` does."""
     moved = tb_moved(stop, resume)
     return {ADVANCE: error_ticks(moved, resume.t_ns - stop.t_ns, hz), FREEZE: error_ticks(moved, 0, hz)}
 
 
 def tb_error(manifest: Manifest, stop: Moment, resume: Moment) -> int:
     """Of CPU 0's TB, by the policy of ``manifest``; raises Unknown as `tb_moved` does."""
-    return tb_errors(stop, resume, manifest.machine.timebase_hz)[FREEZE if manifest.rule.freezes else ADVANCE]
+    return error_ticks(tb_moved(stop, resume), _world_ns(manifest, stop, resume), manifest.machine.timebase_hz)
 
 
 def tb_skew(resume: Moment) -> int:

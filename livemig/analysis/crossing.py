@@ -132,7 +132,3 @@ class Crossing(Observer):
     def paused_since(self, epoch: int) -> int:
         """The sum of the pauses but for the first ``epoch``."""
         return sum(resume - stop for stop, resume in self.pauses[epoch:])
-
-    def paused_within(self, begin: int, end: int) -> int:
-        """For how many ns of [``begin``, ``end``] the guest stood still."""
-        return sum(max(0, min(end, resume) - max(begin, stop)) for stop, resume in self.pauses)

@@ -33,20 +33,21 @@ _T = TypeVar("_T")
 _FINAL = ("completed", "failed", "cancelled")
 
 
-def judge(run_dir: str | Path, time_policy: str | None = None) -> Result:
+def judge(run_dir: str | Path, time_policy: str | None = None, advance_at_most_ns: int | None = None) -> Result:
     """Judge a finished run, in one pass over its logs and in memory that does not grow with them.
 
     Args:
         run_dir: holds ``run.json`` and ``source.jsonl``; ``destination.jsonl`` if the migration got there,
             ``twin.jsonl`` if a twin ran.
-        time_policy: ``advance`` or ``freeze``, to judge by; None: what the run asked for.
+        time_policy: to judge by, and what ``advance-at-most`` says; None: what the run asked for.
 
     Raises:
         InputError: a file is missing, half-written or malformed.
     """
     directory = Path(run_dir)
     manifest = Manifest.read(directory / "run.json")
-    manifest = manifest.under(time_policy or manifest.rule.time_policy)
+    if time_policy is not None:
+        manifest = manifest.under(time_policy, advance_at_most_ns)
     with ExitStack() as files:
 
         def log(name: str, side: str | None) -> Log:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,8 @@ from livemig.errors import InputError
 SCHEMA: Final = 1
 ADVANCE: Final = "advance"
 FREEZE: Final = "freeze"
+AT_MOST: Final = "advance-at-most"
+"""Before a colon and a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,15 @@ class Rule:
     """What the run is judged by.
 
     Args:
-        time_policy: guest time over the blackout: ``advance`` with the world, or ``freeze``; None: nobody knows.
+        time_policy: guest time over the blackout: ``advance`` with the world, ``freeze``, or ``advance-at-most`` and
+            how long; None: nobody knows.
         late_tolerance_ns: lateness that is no fault.
         lost_after_ns: what comes later than this (and the blackout) after an arm was due does not answer it.
         downtime_ns: the blackout asked for; None: whatever the transfer takes.
         downtime_limit_ns: the longest that the last transfer may take; None: no limit.
         clock: ``virtual`` or ``wall``.
         timebase_tolerance_ns: how well TB is known where it was not read in place; None: it was.
+        advance_at_most_ns: what ``advance-at-most`` says; None: it is another policy.
     """
 
     time_policy: str | None
@@ -50,6 +55,7 @@ class Rule:
     downtime_limit_ns: int | None
     clock: str
     timebase_tolerance_ns: int | None = None
+    advance_at_most_ns: int | None = None
 
     @property
     def timebase_slack_ns(self) -> int:
@@ -61,9 +67,16 @@ class Rule:
         """What the host's scheduling may add to any time in the log: nothing in virtual time."""
         return self.late_tolerance_ns if self.clock == "wall" else 0
 
-    @property
-    def freezes(self) -> bool:
-        return self.time_policy == FREEZE
+    def passes_ns(self, pause_ns: int) -> int:
+        """How much guest time the policy lets pass over a pause; where there is none, all of it."""
+        if self.time_policy == FREEZE:
+            return 0
+        limit = self.advance_at_most_ns
+        return pause_ns if limit is None or self.time_policy == ADVANCE else min(pause_ns, limit)
+
+    def behind_ns(self, pauses: Iterable[tuple[int, int]]) -> int:
+        """How far guest time is behind the world's after ``pauses``, stop and resume of each."""
+        return sum(resume - stop - self.passes_ns(resume - stop) for stop, resume in pauses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +144,8 @@ class Manifest:
                 watchdog=machine.raw.get("watchdog") is True,
             ),
             rule=Rule(
-                time_policy=rule.optional_text("time_policy", ADVANCE, FREEZE),
+                time_policy=rule.policy(),
+                advance_at_most_ns=rule.optional("advance_at_most_ns"),
                 late_tolerance_ns=rule.integer("late_tolerance_ns"),
                 lost_after_ns=rule.integer("lost_after_ns"),
                 downtime_ns=rule.optional("downtime_ns"),
@@ -144,9 +158,10 @@ class Manifest:
             ),
         )
 
-    def under(self, time_policy: str | None) -> Manifest:
+    def under(self, time_policy: str | None, advance_at_most_ns: int | None = None) -> Manifest:
         """The same run, judged by another policy."""
-        return replace(self, rule=replace(self.rule, time_policy=time_policy))
+        rule = replace(self.rule, time_policy=time_policy, advance_at_most_ns=advance_at_most_ns)
+        return replace(self, rule=rule)
 
 
 class _Table:
@@ -179,6 +194,14 @@ class _Table:
         if not isinstance(value, str) or (allowed and value not in allowed):
             raise self._fail(key, " or ".join(allowed) or "a string")
         return value
+
+    def policy(self) -> str | None:
+        """``time_policy``."""
+        text = self.raw.get("time_policy")
+        if isinstance(text, str) and text.startswith(f"{AT_MOST}:"):
+            self.integer("advance_at_most_ns")
+            return text
+        return self.optional_text("time_policy", ADVANCE, FREEZE)
 
     def optional_text(self, key: str, *allowed: str) -> str | None:
         return None if self.raw.get(key) is None else self.text(key, *allowed)

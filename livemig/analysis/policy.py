@@ -1,4 +1,5 @@
-"""What guest time does over a blackout: it goes on with the world (``advance``), or it stands still (``freeze``).
+"""What guest time does over a blackout: it goes on with the world (``advance``), it stands still (``freeze``), or it
+goes on for so long and then stands still (``advance-at-most``).
 
 A run of ours asks for one. What a foreign log was to do nobody knows: then the policy is the one that its TB keeps,
 or comes nearer to. It is settled at the first resume, before anything that happens after it is judged.
@@ -7,12 +8,14 @@ or comes nearer to. It is settled at the first resume, before anything that happ
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from livemig.analysis.continuity import tb_errors, tolerance_ticks
+from livemig.analysis.continuity import tb_errors, tb_moved, tolerance_ticks
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
-from livemig.analysis.manifest import FREEZE, Manifest
+from livemig.analysis.manifest import Manifest, Rule
 from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.ticks import error_ticks
 from livemig.analysis.verdict import Unknown
 
 
@@ -29,13 +32,29 @@ class TimePolicy(Observer):
 
         Where the blackout is too short to tell, the one by which the run is judged.
         """
+        self._rule = manifest.rule
         self._hz = manifest.machine.timebase_hz
         self._tolerance = tolerance_ticks(manifest)
         self._crossing = crossing
 
     @property
-    def freezes(self) -> bool:
-        return self.kept == FREEZE
+    def rule(self) -> Rule:
+        """What the run is judged by, with the policy that is kept."""
+        return replace(self._rule, time_policy=self.kept)
+
+    @property
+    def behind_ns(self) -> int:
+        """How far guest time is behind the world's by now."""
+        return self.rule.behind_ns(self._crossing.pauses)
+
+    def stood_still_ns(self, begin: int, end: int) -> int:
+        """For how much of [``begin``, ``end``], in guest time, the guest stood still."""
+        rule, behind, stood = self.rule, 0, 0
+        for stop, resume in self._crossing.pauses:
+            passes = rule.passes_ns(resume - stop)
+            stood += max(0, min(end, stop - behind + passes) - max(begin, stop - behind))
+            behind += resume - stop - passes
+        return stood
 
     def handlers(self) -> Mapping[str, Handler]:
         return {"machine_resumed": self._resumed}
@@ -46,6 +65,9 @@ class TimePolicy(Observer):
             return
         try:
             errors = tb_errors(stop, resume, self._hz)
+            if self.asked is not None and self.asked not in errors:
+                passes = self._rule.passes_ns(resume.t_ns - stop.t_ns)
+                errors = {self.asked: error_ticks(tb_moved(stop, resume), passes, self._hz), **errors}
         except Unknown:
             return
         self.kept = self.kept or min(errors, key=lambda policy: abs(errors[policy]))

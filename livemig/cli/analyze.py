@@ -7,6 +7,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from livemig.cli.options import time_policy
+
 SEVERITY = (0, 1, 3, 2)
 """Exit codes of single runs, the worst last: that of several runs is the worst among them."""
 
@@ -16,8 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR", help="what `livemig run --out` wrote")
     parser.add_argument(
         "--time-policy",
-        choices=("advance", "freeze"),
-        help="judge by it, whatever the run asked for: over the blackout guest time goes on with the world, or stands",
+        type=time_policy,
+        help="judge by it, whatever the run asked for: over the blackout guest time goes on with the world (advance), "
+        "stands still (freeze), or goes on for so long (advance-at-most:TIME)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a run, one a line")
 
@@ -47,7 +50,7 @@ def _analyze(directory: Path, args: argparse.Namespace) -> tuple[str, int]:
     from livemig.errors import InputError
 
     try:
-        result = judge(directory, time_policy=args.time_policy)
+        result = judge(directory, *(args.time_policy or ()))
     except InputError as error:
         print(f"livemig: {error}", file=sys.stderr)
         return "unreadable", error.exit_code

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from livemig.cli.options import time_policy
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--late-tolerance", type=_time, default="20ms", metavar="TIME", help="lateness that is the host's (20ms)"
     )
     parser.add_argument(
-        "--time-policy", choices=("advance", "freeze"), help="what guest time shall do over the blackout (either)"
+        "--time-policy", type=time_policy, help="what guest time shall do over the blackout (either)"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="the run directory, to be made")
     parser.add_argument("--json", action="store_true", help="print what became of the lines as one JSON object")
@@ -31,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Run it."""
     from livemig.events.qemu.importing import Wanted, import_qemu
 
-    wanted = Wanted(args.timebase_hz, args.run_toml, args.late_tolerance, args.time_policy)
+    wanted = Wanted(args.timebase_hz, args.run_toml, args.late_tolerance, *(args.time_policy or ()))
     account = import_qemu(args.source, args.destination, args.out, wanted)["import"]
     if account["not_understood"]:
         first = ", ".join(account["first_places"])

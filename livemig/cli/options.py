@@ -50,6 +50,17 @@ def _engine_overrides(args: argparse.Namespace) -> list[str]:
     return found
 
 
+def time_policy(text: str) -> tuple[str, int | None]:
+    """A time policy, and by how much guest time goes on at most: of an option's value."""
+    from livemig.config.migration import TIME_POLICY
+
+    try:
+        policy = TIME_POLICY.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error} (allowed: {TIME_POLICY.range})") from None
+    return policy, TIME_POLICY.at_most_ns(policy)
+
+
 def read_config(args: argparse.Namespace) -> Config:
     """The configuration that ``args`` ask for.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
 from livemig.config.presets import MachineModel, MachineVersionName, StrategyName
-from livemig.config.quantity import Quantity
+from livemig.config.quantity import Quantity, TimePolicy
 from livemig.config.section import Section
 from livemig.config.units import BYTE_RATE, SIZE, TIME
 
@@ -26,13 +26,17 @@ def _version(given: Any) -> Any:
 MAX_CHANNELS = 16
 
 
+TIME_POLICY: Final = TimePolicy(Quantity(TIME, "0ns", "1h"))
+
+
 class Migration(Section):
     """What is done to the guest, and by which rule time is saved and restored."""
 
     strategy: StrategyName = Field(default="tb-offset", description="the rule for saving and restoring time")
-    time_policy: Literal["advance", "freeze"] = Field(
+    time_policy: Annotated[str, TIME_POLICY] = Field(
         default="advance",
-        description="guest time goes on during the blackout (advance) or stands still (freeze)",
+        description="guest time goes on during the blackout (advance), stands still (freeze), or goes on for so long "
+        "and then stands still (`advance-at-most:1s`): what the run is judged by, and what a guest that stays gets",
     )
     machine_version: Annotated[MachineVersionName, BeforeValidator(_version)] = Field(
         default="newest",

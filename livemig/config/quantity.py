@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import CoreSchema, core_schema
 
@@ -51,6 +51,46 @@ class Quantity:
     def range(self) -> str:
         """What is allowed."""
         return f"{self.low} to {self.high}" + (f", a multiple of {self.step}" if self.step else "")
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.parse)
+
+
+AT_MOST: Final = "advance-at-most:"
+
+
+@dataclass(frozen=True, slots=True)
+class TimePolicy:
+    """``advance``, ``freeze`` or ``advance-at-most:TIME``, as text in TOML and, in one way of writing it, in the model.
+
+    Args:
+        limit: of TIME.
+    """
+
+    limit: Quantity
+
+    def parse(self, value: object) -> str:
+        """The text; ValueError says what is wrong with ``value``."""
+        if value in ("advance", "freeze"):
+            return str(value)
+        if not isinstance(value, str) or not value.startswith(AT_MOST):
+            raise ValueError(f"{shown(value)} is not one of the policies")
+        return AT_MOST + self.limit.plain(self.limit.parse(value.removeprefix(AT_MOST)))
+
+    def plain(self, policy: str) -> str:
+        """The TOML value."""
+        return policy
+
+    def at_most_ns(self, policy: str) -> int | None:
+        """By how much guest time goes on over a pause at most; None: without limit."""
+        if policy.startswith(AT_MOST):
+            return self.limit.dimension.parse(policy.removeprefix(AT_MOST))
+        return None if policy == "advance" else 0
+
+    @property
+    def range(self) -> str:
+        """What is allowed."""
+        return f"advance, freeze, advance-at-most:TIME with TIME from {self.limit.range}"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.parse)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
-from livemig.config.quantity import Quantity, Ratio
+from livemig.config.quantity import Quantity, Ratio, TimePolicy
 
 
 class Section(BaseModel):
@@ -28,9 +28,9 @@ class Section(BaseModel):
         return {name: plain(field, getattr(self, name)) for name, field in type(self).model_fields.items()}
 
 
-def notation(field: FieldInfo) -> Quantity | Ratio | None:
+def notation(field: FieldInfo) -> Quantity | Ratio | TimePolicy | None:
     """How ``field`` is written, if not simply as an int, str or bool."""
-    return next((item for item in field.metadata if isinstance(item, Quantity | Ratio)), None)
+    return next((item for item in field.metadata if isinstance(item, Quantity | Ratio | TimePolicy)), None)
 
 
 def plain(field: FieldInfo, value: Any) -> Any:

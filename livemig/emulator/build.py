@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from livemig.clock.clock import Clock, VirtualClock, WallClock
-from livemig.config.migration import Migration
+from livemig.config.migration import TIME_POLICY, Migration
 from livemig.config.model import Config
 from livemig.config.presets import MachineVersionName
 from livemig.emulator.timers import embedded, facility
@@ -91,7 +91,7 @@ def settings(config: Config) -> Settings:
     return Settings(
         downtime_ns=migration.downtime,
         max_passes=migration.max_passes,
-        advance=migration.time_policy == "advance",
+        advance_at_most_ns=TIME_POLICY.at_most_ns(migration.time_policy),
         chunk_pages=min(max(chunk, 1), _CHUNK_PAGES),
         form=VERSIONS[get_args(MachineVersionName).index(migration.machine_version)],
         convert_frequency=migration.frequency_policy == "convert",

@@ -65,6 +65,7 @@ def manifest(config: Config, config_file: str) -> dict[str, Any]:
         "machine": build.spec(config).as_fields(),
         "judge": {
             "time_policy": migration.time_policy,
+            "advance_at_most_ns": build.settings(config).advance_at_most_ns,
             "clock": config.run.clock,
             "late_tolerance_ns": config.checks.late_tolerance,
             "lost_after_ns": config.checks.lost_after,

@@ -66,7 +66,8 @@ class Settings:
     """What a side goes by.
 
     Args:
-        advance: guest time goes on over the blackout. chunk_pages: pages that go on the wire in one frame.
+        advance_at_most_ns: by how much guest time goes on where it comes to nothing; None for all of the pause.
+            chunk_pages: pages that go on the wire in one frame.
         max_bandwidth, avail_switchover_bandwidth: bytes a second; 0 for no limit, and for the measured one.
         cancel_at_ns: None for never. form: of the state that a source writes. convert_frequency: a destination takes a
             guest whose timebase has another frequency than its own.
@@ -74,7 +75,7 @@ class Settings:
 
     downtime_ns: int
     max_passes: int
-    advance: bool
+    advance_at_most_ns: int | None
     chunk_pages: int
     convergence: Convergence = Convergence()
     max_bandwidth: int = 0

@@ -221,7 +221,7 @@ class Source(Side):
         """The guest goes on here if it is ours, its time by the policy asked for; its state was never lost."""
         if self.owner != "source" or self.machine.state is not RunState.FINISH_MIGRATE:
             return
-        if self.settings.advance:
-            self.machine.advance(now, max(0, self.host.at(now).time_of_day_ns - self._saved_at))
+        stood, limit = max(0, self.host.at(now).time_of_day_ns - self._saved_at), self.settings.advance_at_most_ns
+        self.machine.advance(now, stood if limit is None else min(stood, limit))
         self.machine.resume(now)
         self._emit(now, "machine_resumed", **self.machine.facts(now), ram_digest=None)

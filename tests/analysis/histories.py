@@ -37,6 +37,7 @@ def run_json(**changes: Any) -> dict[str, Any]:
             "downtime_limit_ns": None,
             "clock": "virtual",
             "timebase_tolerance_ns": None,
+            "advance_at_most_ns": None,
         },
         "migration": {"status": "completed", "owner": None, "reason": None, "torn": []},
     }

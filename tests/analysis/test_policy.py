@@ -10,6 +10,7 @@ import pytest
 from livemig.analysis.judge import judge
 from livemig.analysis.result import Result
 from livemig.analysis.text import verdict_text
+from livemig.errors import InputError
 
 from .histories import arm, ended, irq, judged, masked, resume, stop
 from .test_judge import GOOD, write
@@ -107,3 +108,60 @@ def test_the_judge_may_be_asked_for_another_policy(tmp_path: Path) -> None:
     assert judge(tmp_path).checks["tb_continuous"].word == "valid"
     assert judge(tmp_path, time_policy="advance").checks["tb_continuous"].word == "valid"
     assert judge(tmp_path, time_policy="freeze").checks["tb_continuous"].word == "invalid"
+
+
+AT_MOST: dict[str, Any] = {"time_policy": "advance-at-most:40ns", "advance_at_most_ns": 40}
+CLAMPED = [stop(50, decr=[250]), resume(150, tb=90, decr=[210])]
+"""Of a blackout of 100, guest time has 40: from then on it is 60 behind the world's."""
+
+
+def test_at_most_so_much_is_held_to_that() -> None:
+    result = judged(*CLAMPED, **AT_MOST)
+    assert result.as_dict()["time_policy"] == {"asked": "advance-at-most:40ns", "found": "advance-at-most:40ns"}
+    assert result.timebase.error_ticks == 0
+    assert [cpu.error_ticks for cpu in result.decrementer] == [0]
+    assert result.checks["tb_continuous"].reason == "TB resumes where it must; policy advance-at-most:40ns"
+    assert judged(*ADVANCES, **AT_MOST).checks["tb_continuous"].reason == (
+        "TB resumes 60 ticks (60 ns) ahead; policy advance-at-most:40ns"
+    )
+    assert judged(*FREEZES, **AT_MOST).checks["tb_continuous"].reason.startswith("TB resumes 40 ticks (40 ns) behind")
+    assert judged(*CLAMPED).checks["tb_continuous"].reason.startswith("TB resumes 60 ticks (60 ns) behind")
+
+
+def test_a_pause_shorter_than_that_passes_whole() -> None:
+    assert judged(*ADVANCES, time_policy="advance-at-most:1us", advance_at_most_ns=1000).verdict == "valid"
+
+
+def test_at_most_so_much_is_the_time_of_the_account() -> None:
+    after = judged(arm(0, 300), *CLAMPED, irq(360, side=D, tb=300), ended(500, D), **AT_MOST)
+    assert (after.interrupts.on_time, after.interrupts.late) == (1, 0)
+    within = judged(arm(0, 60), *CLAMPED, irq(150, side=D, tb=90), ended(500, D), **AT_MOST)
+    assert (within.interrupts.late, within.interrupts.worst_late_ns) == (1, 30)  # it stood still from 50 to 90
+    assert within.checks["lateness_bounded"].word == "valid"
+    assert {part: ticks for part, ticks in within.attributed.total.items() if ticks} == {"downtime": 30}
+    late = judged(arm(0, 60), *CLAMPED, irq(160, side=D, tb=100), ended(500, D), **AT_MOST)
+    assert late.checks["lateness_bounded"].word == "invalid"
+    assert {part: ticks for part, ticks in late.attributed.total.items() if ticks} == {"downtime": 30, "restore": 10}
+
+
+def test_a_second_pause_is_as_long_as_it_is_after_a_first() -> None:
+    again = [stop(200, side=D, tb=140, decr=[160]), resume(300, side=D, tb=180, decr=[120])]
+    twice = judged(arm(0, 300), *CLAMPED, *again, irq(420, side=D, tb=300), ended(500, D), **AT_MOST)
+    assert (twice.interrupts.on_time, twice.interrupts.late) == (1, 0)
+    due_then = judged(arm(0, 150), *CLAMPED, *again, irq(300, side=D, tb=180), ended(500, D), **AT_MOST)
+    assert (due_then.interrupts.late, due_then.interrupts.worst_late_ns) == (1, 30)
+    assert due_then.checks["lateness_bounded"].word == "valid"
+    assert due_then.attributed.total["downtime"] == 30
+
+
+def test_the_policy_needs_its_time() -> None:
+    with pytest.raises(InputError, match="advance_at_most_ns"):
+        judged(*CLAMPED, time_policy="advance-at-most:40ns")
+
+
+def test_a_stored_run_may_be_judged_by_another_time(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    assert judge(tmp_path).checks["tb_continuous"].word == "valid"
+    limited = judge(tmp_path, "advance-at-most:99ns", 99)
+    assert limited.checks["tb_continuous"].word == "valid"  # within a tick
+    assert judge(tmp_path, "advance-at-most:90ns", 90).checks["tb_continuous"].word == "invalid"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from livemig.config.keys import leaves, tables
 from livemig.config.load import load, validated
+from livemig.config.migration import TIME_POLICY
 from livemig.config.model import Config
 from livemig.config.presets import STRATEGIES
 from livemig.config.timers import BookE, Ppc40x
@@ -113,7 +114,6 @@ CHOICES = {
     "guest.trace.repeat": (True, False),
     "guest.memory.locality": ("uniform", "hot", "sequential"),
     "migration.strategy": STRATEGIES,
-    "migration.time_policy": ("advance", "freeze"),
     "migration.convergence": ("static", "stepped", "ramp"),
     "migration.auto_converge": (True, False),
     "migration.cpu_throttle_tailslow": (True, False),
@@ -143,7 +143,7 @@ TEXTS = {
     "engine.destination_version", "engine.kernel", "engine.initrd", "engine.append", "engine.arguments",
     "migration.tls_dir",
 } | {f"engine.{side}binary" for side in ("", "source_", "destination_")}  # fmt: skip
-OTHERS = {"run.rate", "machine.ram", "guest.trace.file"} | TEXTS
+OTHERS = {"run.rate", "machine.ram", "guest.trace.file", "migration.time_policy"} | TEXTS
 
 # In a configuration the left one must stay below the right one.
 ORDERED = (
@@ -232,6 +232,31 @@ def test_ram_is_whole_pages(ram, wrong):
 
 
 @pytest.mark.parametrize(
+    ("given", "kept", "at_most_ns"),
+    [("advance", "advance", None), ("freeze", "freeze", 0),
+     ("advance-at-most:1500ms", "advance-at-most:1.5s", 15 * 10**8), ("advance-at-most:0ns", "advance-at-most:0ns", 0),
+     ("advance-at-most:1h", "advance-at-most:1h", 36 * 10**11)],
+)  # fmt: skip
+def test_a_time_policy_may_have_a_time_with_its_unit(given, kept, at_most_ns):
+    policy = validated({"migration": {"time_policy": given}}, "").migration.time_policy
+    assert (policy, TIME_POLICY.at_most_ns(policy)) == (kept, at_most_ns)
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [("jump", "'jump' is not one of the policies"), (1, "is not one of the policies"), (True, "is not one of"),
+     ("advance-at-most", "is not one of the policies"), ("advance-at-most:", "is not a number with a unit"),
+     ("advance-at-most:1", "has no unit of time"), ("advance-at-most:1.5ns", "is not a whole number of ns"),
+     ("advance-at-most:-1s", "is out of range"), ("advance-at-most:2h", "is out of range")],
+)  # fmt: skip
+def test_another_time_policy_is_one_line(given, what):
+    error = problem({"migration.time_policy": given})
+    assert error.key == "migration.time_policy"
+    assert what in error.problem
+    assert error.allowed == "advance, freeze, advance-at-most:TIME with TIME from 0ns to 1h"
+
+
+@pytest.mark.parametrize(
     ("rate", "fraction"),
     [(1, Fraction(1)), (0.001, Fraction(1, 1000)), (0.1, Fraction(1, 10)), (1000, Fraction(1000))],
 )
@@ -289,6 +314,8 @@ def configurations(draw):
     values = {key: written(key, number) for key, number in numbers.items()} | chosen
     values = {key: value for key, value in values.items() if key.removeprefix("machine.") not in absent}
     values["migration.dirty_limit"] &= not values["migration.auto_converge"]
+    at_most = draw(st.integers(0, 36 * 10**11))
+    values["migration.time_policy"] = draw(st.sampled_from(["advance", "freeze", f"advance-at-most:{at_most}ns"]))
     values["run.rate"] = draw(st.integers(1, 10**6)) / 1000
     values["machine.ram"] = f"{4 * draw(st.integers(2**8, 2**24))}KiB"
     values["guest.trace.file"] = "/logs/" + draw(names())

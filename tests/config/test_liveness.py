@@ -241,6 +241,8 @@ def test_time_policy_and_tolerances_and_twin_change_the_verdict(tmp_path: Path) 
     assert right["verdict"] == "valid"
     assert right["cpus"][0]["missing"] is None
     assert verdict(tmp_path, "freeze", "migration.time_policy=freeze")["verdict"] == "invalid"
+    assert verdict(tmp_path, "at-most", "migration.time_policy=advance-at-most:29ms")["verdict"] == "invalid"
+    assert verdict(tmp_path, "long", "migration.time_policy=advance-at-most:30ms")["verdict"] == "valid"
 
     late = ["migration.strategy=absolute"]
     assert verdict(tmp_path, "late", *late)["checks"]["lateness_bounded"]["verdict"] == "invalid"

@@ -106,3 +106,17 @@ def test_a_guest_that_is_not_as_it_would_have_been_is_seen(timeline: dict[str, i
     assert spoil(tmp_path / "stopped", sets_tb_back) == "invalid: TB goes on 498,000 ticks off"
     (tmp_path / "stopped/source.jsonl").write_text(original)
     assert "DECR does not go on as it was; first on cpu 2" in spoil(tmp_path / "stopped", forgets_decr)
+
+
+@pytest.mark.parametrize(("policy", "passes_ms"), [("advance", 25), ("freeze", 0), ("advance-at-most:10ms", 10)])
+def test_a_guest_that_stays_gets_the_time_that_the_policy_says(
+    policy: str, passes_ms: int, timeline: dict[str, int], tmp_path: Path
+) -> None:
+    """Cancelled 25 ms after the stop, at 16.6 MHz."""
+    result = run_judged(config(time_policy=policy, cancel_at=f"{timeline['device'] + 25 * MS}ns"), tmp_path)
+    stopped, resumed = events(tmp_path, "machine_stopped", "machine_resumed")[1:]
+    assert resumed["t_ns"] - stopped["t_ns"] == 25 * MS
+    ticks = passes_ms * 16_600
+    assert resumed["tb"] - stopped["tb"] in (ticks, ticks + 1)  # by where in a tick it was
+    assert [stopped["decr"][cpu] - resumed["decr"][cpu] for cpu in range(3)] == [resumed["tb"] - stopped["tb"]] * 3
+    assert [name for name, check in result.checks.items() if check.word == "invalid"] == []

@@ -60,7 +60,7 @@ class TimebaseError(Observer):
 
     def __init__(self, writer: Writer, tracks: Tracks, crossing: Crossing, manifest: Manifest) -> None:
         self._writer, self._tracks, self._crossing = writer, tracks, crossing
-        self._hz, self._freezes = manifest.machine.timebase_hz, manifest.rule.freezes
+        self._hz, self._rule = manifest.machine.timebase_hz, manifest.rule
         self._first: tuple[int, int] | None = None
         self._error: dict[int, int] = {}
 
@@ -80,7 +80,7 @@ class TimebaseError(Observer):
     def _see(self, cpu: int, t_ns: int, tb: int | None) -> None:
         if tb is None:
             return
-        guest_ns = t_ns - (self._crossing.paused_ns if self._freezes else 0)
+        guest_ns = t_ns - self._rule.behind_ns(self._crossing.pauses)
         if self._first is None:
             self._first = guest_ns, tb
         began, from_tb = self._first

@@ -37,12 +37,14 @@ _LEVEL_HZ: Final = 512_000_000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """``time_policy``: advance, freeze, or None: not known. ``run_toml``: what is known of the run, if anything."""
+    """``time_policy``: advance, freeze, advance-at-most and its time, or None: not known. ``run_toml``: what is known
+    of the run, if anything."""
 
     timebase_hz: int
     run_toml: Path | None = None
     late_tolerance_ns: int = LATE_TOLERANCE_NS
     time_policy: str | None = None
+    advance_at_most_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -196,6 +198,7 @@ class _Import:
         limit_us = facts.microseconds("downtime_limit_ms", unit=1000)
         return {
             "time_policy": self.wanted.time_policy,
+            "advance_at_most_ns": self.wanted.advance_at_most_ns,
             "clock": "wall",
             "late_tolerance_ns": self.wanted.late_tolerance_ns,
             "timebase_tolerance_ns": max(CLOSE_NS, *(end.unsure_ns for end in ends)),

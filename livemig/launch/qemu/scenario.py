@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from livemig.config.migration import TIME_POLICY
 from livemig.config.model import Config
 from livemig.errors import LivemigError
 from livemig.events.qemu.importing import Wanted, import_qemu
@@ -61,7 +62,9 @@ def run_qemu(
         hz = _frequency(plan, crossing)
         write_facts(logs / "run.toml", facts(plan, crossing, hz))
         _write_records(logs / "guest_records.tsv", crossing.records)
-        wanted = Wanted(hz, logs / "run.toml", config.checks.late_tolerance, config.migration.time_policy)
+        policy = config.migration.time_policy
+        at_most_ns = TIME_POLICY.at_most_ns(policy)
+        wanted = Wanted(hz, logs / "run.toml", config.checks.late_tolerance, policy, at_most_ns)
         manifest = import_qemu(logs / "source.log", logs / "destination.log", directory, wanted)
         kept = directory / LOGS
         kept.mkdir()
