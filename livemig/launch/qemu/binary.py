@@ -12,6 +12,7 @@ from typing import Final
 
 from livemig.config.engine import Engine
 from livemig.errors import UsageError
+from livemig.launch.qemu_versions import MAC99_25MHZ, Version, level_triggered, start_up, timebase_hz
 
 PACKAGE: Final = "qemu-system-ppc"
 """Debian's; it has both programs."""
@@ -19,13 +20,8 @@ PACKAGE: Final = "qemu-system-ppc"
 _VERSION: Final = re.compile(r"QEMU emulator version (\d{1,4})\.(\d{1,4})\.(\d{1,4})(?: \(([^)\n]*)\))?")
 _PATIENCE_S: Final = 20
 
-Version = tuple[int, int, int]
-
-_DECR_MIGRATES: Final = (8, 2, 0)
-"""Since commit 578912ad7312, "target/ppc: Migrate DECR SPR"."""
-_MAC99_AT_25_MHZ: Final = (9, 0, 0)
-"""Since "mac_newworld: change timebase frequency from 100MHz to 25MHz for mac99 machine", March 2024."""
-_HZ: Final = {"g3beige": 16_600_000, "pseries": 512_000_000}
+MODELS: Final = ("g3beige", "mac99", "pseries")
+"""The machines that livemig runs in QEMU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +37,24 @@ class Binary:
     @property
     def release(self) -> str:
         """Its version as QEMU writes it."""
-        return ".".join(map(str, self.version))
-
-    @property
-    def migrates_decr(self) -> bool:
-        """Whether it sends DECR, and writes it when it loads; under TCG."""
-        return self.version >= _DECR_MIGRATES
-
-    def reset_decrementer(self, machine: str) -> str:
-        """What DECR is on ``machine`` before anything is loaded, as ``machine.reset_decrementer`` says it.
-
-        Since 30d0647bcfa9, in 8.2, a machine's reset writes it; but mac99's does not.
-        """
-        if not self.migrates_decr:
-            return "clock"
-        return {"mac99": "zero", "g3beige": "expired"}.get(machine, "raised")
+        return str(self.version)
 
     def timebase_hz(self, machine: str) -> int:
-        """The frequency of ``machine``'s timebase in this release."""
-        if machine == "mac99":
-            return 25_000_000 if self.version >= _MAC99_AT_25_MHZ else 100_000_000
-        return _HZ[machine]
+        """The frequency of ``machine``'s timebase in this release; ``machine`` is one of :data:`MODELS`."""
+        hz = timebase_hz(machine, self.version)
+        assert hz is not None
+        return hz
+
+    def reset_decrementer(self, machine: str) -> str:
+        """What DECR is on ``machine`` before anything is loaded, as ``machine.reset_decrementer`` says it."""
+        return start_up(machine, self.version, level_triggered(machine, None, program(machine))).value
 
 
 def frequencies(machine: str) -> set[int]:
     """Those that ``machine`` has, or had, in QEMU."""
-    return {25_000_000, 100_000_000} if machine == "mac99" else {_HZ[machine]}
+    before = MAC99_25MHZ.release._replace(major=MAC99_25MHZ.release.major - 1)
+    found = (timebase_hz(machine, version) for version in (before, MAC99_25MHZ.release))
+    return {hz for hz in found if hz is not None}
 
 
 def program(machine: str) -> str:
@@ -140,4 +128,4 @@ def _version(path: str, environment: dict[str, str]) -> tuple[Version, str]:
     if found is None:
         said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
         raise UsageError(f"{path}: is not QEMU, or does not run: {said[-1]}")
-    return (int(found[1]), int(found[2]), int(found[3])), found[4] or ""
+    return Version(int(found[1]), int(found[2]), int(found[3])), found[4] or ""

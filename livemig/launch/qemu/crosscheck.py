@@ -20,8 +20,9 @@ from livemig.launch import run_directory
 from livemig.launch.prediction import AtStop, CpuAtStop, CpuRestored, restored
 from livemig.launch.qemu.binary import Binary
 from livemig.launch.qemu.registers import Registers
-from livemig.launch.qemu.rules import rules, strategy
+from livemig.launch.qemu.rules import strategy
 from livemig.launch.qemu.scenario import LOGS, QemuRun, run_qemu
+from livemig.launch.qemu_versions import crossing
 from livemig.timers.ticks import MASK64, sign_extend, ticks_to_ns
 
 if TYPE_CHECKING:
@@ -136,8 +137,8 @@ def _checked(config: Config, config_file: str, downtime_ns: int, run: QemuRun, h
 def foreseen(config: Config, run: QemuRun, offset: int) -> tuple[CpuRestored, ...]:
     """What the model makes of QEMU's stop. ``offset``: of TB to the ticks of the virtual clock."""
     stopped, hz = run.crossing.stopped or [], run.timebase_hz
-    # a QEMU that does not migrate DECR sends the register as its reset left it, 0
-    sent = [each.decr if run.source.migrates_decr else 0 for each in stopped]
+    rules, sends_decr = crossing(run.source.version, run.destination.version)
+    sent = [each.decr if sends_decr else 0 for each in stopped]
     cpus = tuple(
         CpuAtStop(each.tb, decr, each.interrupt == "raised", each.decr >= 0)
         for each, decr in zip(stopped, sent, strict=True)
@@ -145,7 +146,7 @@ def foreseen(config: Config, run: QemuRun, offset: int) -> tuple[CpuRestored, ..
     source, destination = (_spec(config, binary) for binary in (run.source, run.destination))
     at_stop = AtStop(ticks_to_ns(hz, stopped[0].tb - offset & MASK64), cpus)
     blackout_ns = run.crossing.resume_ns - run.crossing.stop_ns
-    return restored(at_stop, source, destination, rules(run.destination), blackout_ns)
+    return restored(at_stop, source, destination, rules, blackout_ns)
 
 
 def last_offset(log: Path) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 from livemig.config.model import Config
 from livemig.config.presets import PRESETS
 from livemig.errors import ConfigError
-from livemig.launch.qemu.binary import Binary, frequencies
+from livemig.launch.qemu.binary import MODELS, Binary, frequencies
 from livemig.launch.qemu.guest import BASE, PAGE, Orders
 
 _NS_PER_S: Final = 1_000_000_000
@@ -120,8 +120,8 @@ _RUN: Final = {"seed", "duration", "clock", "rate"}
 
 def _machine_refused(config: Config) -> Iterator[Refusal]:
     machine = config.machine
-    if machine.model not in _RAM_STEP:
-        yield "machine.model", f"livemig does not run QEMU's {machine.model}", ", ".join(_RAM_STEP)
+    if machine.model not in MODELS:
+        yield "machine.model", f"livemig does not run QEMU's {machine.model}", ", ".join(MODELS)
         return
     preset = PRESETS[machine.model]
     known = sorted(frequencies(machine.model))

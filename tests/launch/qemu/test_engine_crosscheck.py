@@ -19,6 +19,7 @@ from livemig.launch.qemu.crosscheck import Difference, crosscheck, foreseen, las
 from livemig.launch.qemu.pair import Crossing
 from livemig.launch.qemu.registers import Registers
 from livemig.launch.qemu.scenario import QemuRun
+from livemig.launch.qemu_versions import Version
 
 CAPTURES = Path(__file__).parents[2] / "fixtures/qemu"
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -38,8 +39,7 @@ def captured(name: str, tmp_path: Path) -> tuple[QemuRun, int, dict[str, Any]]:
     facts = tomllib.loads((CAPTURES / name / "run.toml").read_text())
     log = tmp_path / "source.log"
     log.write_bytes(gzip.decompress((CAPTURES / name / "source.log.gz").read_bytes()))
-    major, minor, micro = map(int, facts["run"]["qemu_version"].split("."))
-    measured, binary = facts["measured"], Binary("qemu", (major, minor, micro))
+    measured, binary = facts["measured"], Binary("qemu", Version.of(facts["run"]["qemu_version"]))
     nip, msr = int(measured["source_nip_at_stop"], 16), measured["source_msr_ee_at_stop"] << 15
     stopped = Registers(measured["source_tb_at_stop"], measured["source_decr_at_stop"], nip, msr)
     crossing = Crossing(stopped=[stopped], restored=[], stop_ns=0, resume_ns=int(measured["host_downtime_s"] * 1e9))
@@ -63,17 +63,17 @@ def test_the_model_says_what_the_captured_qemu_restored_to_the_tick(name: str, t
 def test_by_another_rule_it_would_say_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, offset, facts = captured("q100-mac99-stopcopy-1s", tmp_path)
     config = validated({"machine": {"model": "mac99"}}, "")
-    monkeypatch.setattr(module, "rules", lambda binary: Rules("none", "none"))
+    monkeypatch.setattr(module, "crossing", lambda *versions: (Rules("none", "none"), True))
     [model] = foreseen(config, run, offset)
     assert model.decr != facts["measured"]["destination_decr_first"]
-    monkeypatch.setattr(module, "rules", lambda binary: Rules("absolute", "absolute"))
+    monkeypatch.setattr(module, "crossing", lambda *versions: (Rules("absolute", "absolute"), True))
     [model] = foreseen(config, run, offset)
     assert model.tb == facts["measured"]["destination_tb_first"] + 25_011_350  # 1.000454 s of 25 MHz
 
 
 def test_a_qemu_that_sends_no_decr_makes_the_newer_one_load_0(tmp_path: Path) -> None:
     run, offset, _ = captured("q72-mac99-stopcopy-1s", tmp_path)
-    newer = QemuRun(run.result, run.crossing, run.source, Binary("qemu", (10, 0, 2)), run.timebase_hz)
+    newer = QemuRun(run.result, run.crossing, run.source, Binary("qemu", Version(10, 0, 2)), run.timebase_hz)
     [model] = foreseen(validated({"machine": {"model": "mac99"}}, ""), newer, offset)
     assert run.crossing.stopped is not None
     assert (model.tb, model.decr) == (run.crossing.stopped[0].tb // 4, 0)  # 100 MHz there, 25 MHz here
@@ -132,7 +132,7 @@ def test_model_and_the_installed_qemu_agree_to_the_tick(machine: str, tmp_path: 
 def test_the_command_ends_with_1_where_they_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "rules", lambda binary: Rules("tb-offset", "tb-offset"))
+    monkeypatch.setattr(module, "crossing", lambda *versions: (Rules("tb-offset", "tb-offset"), True))
     sets = ["run.duration=600ms", "migration.start=100ms", "guest.memory.filled_percent=0"]
     words = [word for change in sets for word in ("--set", change)]
     config = str(CONFIGS / "qemu-g3beige.toml")

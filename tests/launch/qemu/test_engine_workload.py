@@ -15,6 +15,7 @@ from livemig.launch.qemu.binary import Binary
 from livemig.launch.qemu.command import command, machine_option
 from livemig.launch.qemu.pair import parameters
 from livemig.launch.qemu.workload import workload
+from livemig.launch.qemu_versions import Version
 
 BASE = """
 [guest]
@@ -25,7 +26,7 @@ period = "10ms"
 kind = "qemu"
 """
 CONFIGS = Path(__file__).parents[3] / "configs"
-OLD, NEW = Binary("qemu", (7, 2, 22)), Binary("qemu", (10, 0, 2))
+OLD, NEW = Binary("qemu", Version(7, 2, 22)), Binary("qemu", Version(10, 0, 2))
 
 
 @pytest.fixture
