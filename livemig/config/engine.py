@@ -30,8 +30,8 @@ class Engine(Section):
     qemu_root: str = Field(
         default="",
         pattern=TEXT,
-        description="directory of an unpacked QEMU, with `bin/` and `share/qemu/` in it or in its `usr/`, that is "
-        "taken in place of the installed one; relative to the configuration file",
+        description="directory of an unpacked QEMU, with `bin/` and `share/qemu/` in it, its `usr/` or `usr/local/`, "
+        "that is taken in place of the installed one; relative to the configuration file",
     )
     source_root: str = Field(default="", pattern=TEXT, description="the same for the source alone")
     destination_root: str = Field(default="", pattern=TEXT, description="the same for the destination alone")

@@ -87,9 +87,10 @@ def find(name: str, root: str = "") -> Binary:
     options: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     if root:
-        base = next((at for at in (Path(root), Path(root, "usr")) if (at / "bin").is_dir()), None)
+        places = (Path(root, inner) for inner in ("", "usr", "usr/local"))
+        base = next((at for at in places if (at / "bin").is_dir()), None)
         if base is None:
-            raise UsageError(f"{root}: neither bin/ nor usr/bin/ in it; no QEMU was unpacked there")
+            raise UsageError(f"{root}: no bin/, usr/bin/ or usr/local/bin/ in it; no QEMU was unpacked there")
         path: str | None = str(base / "bin" / Path(name).name)
         options, environment = _of_root(base)
     else:

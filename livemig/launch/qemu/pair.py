@@ -291,12 +291,22 @@ class _Drive:
             await trio.sleep(_POLL_S)
         crossing.status = status
         crossing.reason = crossing.reason or query.get("error-desc", "")
+        if status == "failed":
+            crossing.reason = await self._why(crossing.reason)
         if status == "completed":
             for _ in range(100):  # right after the state changes the totals may still be zero
                 if crossing.query.get("total-time"):
                     break
                 await trio.sleep(_POLL_S)
                 crossing.query |= await self.source.execute("query-migrate")
+
+    async def _why(self, said: str) -> str:
+        """The source's word, if it has one, and the destination's last."""
+        try:
+            await self.destination.status()
+        except QemuError as error:
+            return f"{said}; {error}" if said else str(error)
+        return said or "QEMU gave no reason"
 
     async def _measure(self, first_ns: int, first_tb: int) -> None:
         crossing = self.crossing

@@ -36,7 +36,7 @@ def test_a_program_of_the_path_and_its_release(tmp_path: Path, monkeypatch: pyte
     assert find("qemu-system-ppc") == Binary(str(tmp_path / "qemu-system-ppc"), Version(10, 0, 2), "Debian 1:10.0.2+ds")
 
 
-@pytest.mark.parametrize("inner", ["", "usr/"])
+@pytest.mark.parametrize("inner", ["", "usr/", "usr/local/"])
 def test_an_unpacked_root_brings_its_data_and_modules_and_libraries(tmp_path: Path, inner: str) -> None:
     base = tmp_path / inner
     fake(base / "bin/qemu-system-ppc64")

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from livemig.config.load import load
+from livemig.launch.qemu import pair
 from livemig.launch.qemu.process import QemuError
 from livemig.launch.qemu.scenario import QemuRun, run_qemu
+from livemig.link.toxics import LimitData
 
 pytestmark = [pytest.mark.qemu, pytest.mark.slow]
 
@@ -101,6 +103,14 @@ def test_a_migration_that_is_cancelled_leaves_the_guest_where_it_was(tmp_path: P
     assert (done.crossing.status, done.crossing.owner) == ("cancelled", "source")
     assert done.crossing.reason == "cancelled at migration.cancel_at"
     assert len(done.crossing.records) > 50  # 1200 ms of 10 ms each
+
+
+def test_a_link_that_is_cut_leaves_the_guest_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair, "link_toxics", lambda *link: [LimitData(50_000)])
+    done = run(tmp_path, "g3beige")
+    assert (done.crossing.status, done.crossing.owner) == ("failed", "source")
+    result = done.result.as_dict()
+    assert (result["migration"]["owner"], result["interrupts"]["lost"]) == ("source", 0)
 
 
 def test_a_guest_that_the_destination_cannot_load_goes_on_at_the_source(tmp_path: Path) -> None:
