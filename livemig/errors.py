@@ -10,6 +10,7 @@
     │   ├── AddressInUse        2          somebody else listens there
     │   ├── TlsError            3          the peer and we cannot prove ourselves to each other
     │   ├── PeerSilent          3          the peer is there, and says nothing
+    │   ├── StreamFileError     3          a stream in a file: path, problem; nobody has a guest by it
     │   └── PeerLost            3          the connection ended where it must not
     ├── ProtocolError           3          the peer's: frame, field, problem
     └── QmpError                3          QEMU error class and description
@@ -86,6 +87,14 @@ class AddressInUse(LinkError):
     def __init__(self, uri: str, problem: str = "address already in use") -> None:
         self.uri, self.problem = uri, problem
         super().__init__(f"{uri}: {problem}")
+
+
+class StreamFileError(LinkError):
+    """The file at ``path`` cannot be written, or is not a whole stream: there is no guest in it."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(f"{path}: {problem}")
 
 
 class PeerLost(LinkError):

@@ -159,6 +159,17 @@ class Account(Observer):
             cell.tally.superseded += 1
         cell.counting = Arm(event, place, self._epoch, self._behind)
         cell.tally.armed += 1
+        if self._crossing.inherits(event):
+            self._inherit(key, cell, event, place)
+
+    def _inherit(self, key: Key, cell: Cell, event: Event, place: Place) -> None:
+        """What fell due before the guest's history began is due when it begins; what was raised is raised."""
+        raised, due, now = key in self._crossing.brought, event["deadline_ns"], event["t_ns"]
+        if raised or due is not None:
+            event = event | {"deadline_ns": now if raised else max(due, now)}
+        cell.counting = Arm(event, place, -1, self._behind)
+        if raised:
+            cell.waiting, cell.counting = cell.counting, None
 
     def _interrupt(self, event: Event, place: Place) -> None:
         if event["side"] != self._crossing.owner:

@@ -73,6 +73,8 @@ class Crossing(Observer):
         """A resume on one side while the other still ran."""
         self.pauses: list[tuple[int, int]] = []
         """Every stop and resume, in ns."""
+        self.brought: frozenset[tuple[int, str]] = frozenset()
+        """The (cpu, timer) whose interrupt was raised when the guest's history began."""
         self._booted_again: set[str] = set()
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -87,7 +89,12 @@ class Crossing(Observer):
         destination that is still to get a guest."""
         side, cause = event["side"], event["cause"]
         start_up = cause == "reset" and side == DESTINATION and side not in self._booted_again
-        return bool(side == self.owner and cause != "restore" and not start_up)
+        return self.inherits(event) or bool(side == self.owner and cause != "restore" and not start_up)
+
+    def inherits(self, event: Event) -> bool:
+        """Whether a ``timer_armed`` is one that the guest brought along: its history does not begin with a boot but
+        with its restore, on the source, from what an earlier run had saved."""
+        return bool(event["cause"] == "restore" and event["side"] == SOURCE == self.owner and self.stop is None)
 
     def _stopped(self, event: Event, place: Place) -> None:
         if event["side"] != self.owner:
@@ -102,6 +109,8 @@ class Crossing(Observer):
     def _resumed(self, event: Event, place: Place) -> None:
         side = event["side"]
         if self.running == side:
+            if self.stop is None:
+                self.brought = Moment.of(event, place).raised()
             return
         resume = Moment.of(event, place)
         if self.running is not None:

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_side_options(parser)
     parser.add_argument(
         "--listen", metavar="URI", required=True,
-        help="wait for the source there: unix:PATH, tcp:HOST:PORT or tls:HOST:PORT",
+        help="wait for the source there, unix:PATH, tcp:HOST:PORT or tls:HOST:PORT; or restore file:PATH",
     )  # fmt: skip
 
 

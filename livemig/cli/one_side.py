@@ -19,7 +19,7 @@ def add_side_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--insecure", action="store_true", help="let plain TCP leave this machine")
 
 
-def run_one_side(side: str, args: argparse.Namespace, uri: str | None) -> int:
+def run_one_side(side: str, args: argparse.Namespace, uri: str | None, restore: str | None = None) -> int:
     """Run it, and say how it ended."""
     from livemig.emulator.emulator import Notice
     from livemig.emulator.process import Control
@@ -39,7 +39,7 @@ def run_one_side(side: str, args: argparse.Namespace, uri: str | None) -> int:
 
         raise UsageError(f"{args.config}: engine.kind: a side of its own is livemig's emulator (allowed: emulator)")
     outcome, directory = run_side(
-        side, config, args.config, args.out, uri, args.qmp, args.insecure, Control(notice=notice), announce
+        side, config, args.config, args.out, uri, args.qmp, args.insecure, Control(notice=notice), announce, restore
     )
     because = f" ({outcome.reason})" if outcome.reason else ""
     print(f"{side}: migration {outcome.status}{because}; owner of the guest: {outcome.owner}; log in {directory}")

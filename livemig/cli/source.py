@@ -12,8 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_side_options(parser)
     parser.add_argument(
         "--connect", metavar="URI",
-        help="migrate there, unix:PATH, tcp:HOST:PORT or tls:HOST:PORT; else QMP must say `migrate`",
+        help="migrate there, unix:PATH, tcp:HOST:PORT, tls:HOST:PORT or file:PATH; else QMP must say `migrate`",
     )  # fmt: skip
+    parser.add_argument("--from", dest="restore", metavar="file:PATH", help="go on with the guest in this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,4 +24,4 @@ def run(args: argparse.Namespace) -> int:
 
     if args.connect is None and args.qmp is None:
         raise UsageError("source: needs --connect URI, or --qmp unix:PATH to be told to migrate")
-    return run_one_side(SOURCE, args, args.connect)
+    return run_one_side(SOURCE, args, args.connect, args.restore)

@@ -67,6 +67,13 @@ def _migration(migration: Migration) -> Iterator[Conflict]:
             f"{migration.xbzrle_cache_size} bytes is no power of two",
             "a power of two",
         )
+    if migration.multifd_channels and (migration.xbzrle or migration.transport == "file"):
+        other = "migration.xbzrle" if migration.xbzrle else "migration.transport"
+        yield Conflict(
+            ("migration.multifd_channels", other),
+            "deltas and files need one stream, in order",
+            f"0 channels beside {other.removeprefix('migration.')}",
+        )
     if migration.auto_converge and migration.dirty_limit:
         yield Conflict(
             ("migration.dirty_limit", "migration.auto_converge"),

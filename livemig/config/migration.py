@@ -140,8 +140,9 @@ class Migration(Section):
         default=TIME.parse("30s"),
         description="host time in which a peer must identify itself, and for which it may be silent when it is due",
     )
-    transport: Literal["unix", "tcp", "tls"] = Field(
-        default="unix", description="kind of socket between source and destination; tls is over tcp"
+    transport: Literal["unix", "tcp", "tls", "file"] = Field(
+        default="unix",
+        description="between source and destination: a socket (tls is over tcp), or a file in the run directory",
     )
     tls_dir: str = Field(
         default="",

@@ -31,7 +31,7 @@ def commands(emulator: Emulator, quit_: Callable[[], None]) -> Mapping[str, Comm
 
     async def migrate_cancel() -> None:
         source = _source(emulator)
-        await source.perform(lambda now: source.side.cancel(now, "cancelled by the operator"))
+        await source.perform(lambda now: source.source.cancel(now, "cancelled by the operator"))
 
     return {
         "query-status": Command(emulator.status),

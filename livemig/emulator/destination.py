@@ -15,6 +15,7 @@ from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION
 from livemig.link.channel import Channel
 from livemig.link.door import Door
+from livemig.link.stream_file import FileReader, Stored
 from livemig.migration.destination import Destination
 from livemig.migration.frames import Frame
 from livemig.migration.status import Status
@@ -28,7 +29,7 @@ class DestinationEmulator(Emulator):
     """Takes the first source that says hello at ``listener``, and no other. Its time begins with that.
 
     Args:
-        listener: None if the peer is brought (:meth:`Emulator.use`).
+        listener: or a file in which a source's stream is; None if the peer is brought (:meth:`Emulator.use`).
         credentials: for TLS; None: it is not spoken.
     """
 
@@ -37,7 +38,7 @@ class DestinationEmulator(Emulator):
         config: Config,
         clock: Clock,
         log: EventLog,
-        listener: socket.socket | None,
+        listener: socket.socket | Stored | None,
         watch: Callable[[Notice], None] = lambda notice: None,
         credentials: ssl.SSLContext | None = None,
     ) -> None:
@@ -50,14 +51,24 @@ class DestinationEmulator(Emulator):
             build.settings(config),
             self.emit,
         )
+        self._stored = listener if isinstance(listener, Stored) else None
         self._door: Door | None = None
-        if listener is not None:
+        if isinstance(listener, socket.socket):
             self._door = Door(listener, credentials, patience_ns / NS_PER_S, self._let_in, self._turned_away)
 
     async def accept(self) -> None:
         """Wait for the source, and keep all others off; a task beside :meth:`run`."""
-        if self._door is not None:
+        if self._stored is not None:
+            await self._restore(self._stored)
+        elif self._door is not None:
             await self._door.serve()
+
+    async def _restore(self, stored: Stored) -> None:
+        self.side.from_file = True
+        reader = FileReader(stored)
+        await reader.open()
+        reader.grant(self.machine.ram.memory)
+        self.attach(reader)
 
     def _let_in(self, channel: Channel, hello: Frame) -> None:
         channel.grant(self.machine.ram.memory)

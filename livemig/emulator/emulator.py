@@ -18,7 +18,7 @@ import trio
 
 from livemig.clock.barrier import Barrier
 from livemig.clock.clock import Clock, WallClock
-from livemig.errors import LinkError, LivemigError, PeerLost, PeerSilent, ProtocolError, QmpError, plain
+from livemig.errors import LinkError, LivemigError, PeerSilent, ProtocolError, QmpError, plain
 from livemig.events.log import EventLog
 from livemig.link.channel import Channel
 from livemig.machine.cpu import Cpu
@@ -121,6 +121,7 @@ class Emulator:
     def use(self, channel: Channel) -> None:
         """Send on ``channel``; what arrives on it somebody else brings (:meth:`heard`, :meth:`lost`)."""
         self._channel = channel
+        self._hearing = trio.CancelScope()
         self._channels.append(channel)
 
     def finish(self, reason: str) -> None:
@@ -164,7 +165,7 @@ class Emulator:
                     while not self.ended:
                         await self._to_next_barrier()
                 if self._channel is not None and self._lost is None:
-                    with trio.move_on_after(_FLUSH_S), suppress(PeerLost):  # it may have all it needs, and be gone
+                    with trio.move_on_after(_FLUSH_S), suppress(LinkError):  # it may have all it needs, and be gone
                         await self._channel.flush()
                 self._nursery.cancel_scope.cancel()
         finally:
@@ -362,7 +363,7 @@ class Emulator:
                 not_before = self.clock.host_ns(frame.arrives_ns) / 1e9
             try:
                 self._channel.post(frame, not_before=not_before)
-            except PeerLost as error:
+            except LinkError as error:
                 self._lost = self._lost or error
                 self._tell()
                 return

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -20,6 +20,7 @@ from livemig.emulator.source import SourceEmulator
 from livemig.errors import plain
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION, SOURCE
+from livemig.link.stream_file import Stored
 from livemig.migration.status import Status
 from livemig.qmp.server import QmpServer
 
@@ -64,16 +65,22 @@ class Control:
     epoch_ns: int | None = None
 
 
-def run_source(config: Config, log: Path, uri: str | None, control: Control) -> Outcome:
+def run_source(
+    config: Config, log: Path, uri: str | None, control: Control, stored: Stored | None = None
+) -> Outcome:
     """Run the source until its part is over; with ``uri`` it migrates there, else it waits for QMP ``migrate``.
+
+    Args:
+        stored: the guest goes on from there; None: it boots.
 
     Raises:
         LivemigError: it could not start, or could not write its log.
     """
 
     def make(events: EventLog, watch: Callable[[Notice], None]) -> SourceEmulator:
-        emulator = SourceEmulator(config, build.clock(config, control.epoch_ns), events, watch)
-        emulator.boot()
+        emulator = SourceEmulator(config, build.clock(config, control.epoch_ns), events, watch, stored)
+        if stored is None:
+            emulator.boot()
         if uri is not None:
             emulator.migrate(uri)
         return emulator
@@ -82,9 +89,14 @@ def run_source(config: Config, log: Path, uri: str | None, control: Control) -> 
 
 
 def run_destination(
-    config: Config, log: Path, listener: socket.socket, control: Control, credentials: ssl.SSLContext | None = None
+    config: Config,
+    log: Path,
+    listener: socket.socket | Stored,
+    control: Control,
+    credentials: ssl.SSLContext | None = None,
 ) -> Outcome:
-    """Run the destination, for the first source that says hello at ``listener``; ``credentials``: for TLS.
+    """Run the destination, for the first source that says hello at ``listener``, or from a file; ``credentials``: for
+    TLS.
 
     Raises:
         LivemigError: it could not start, or could not write its log.
@@ -132,8 +144,7 @@ async def _run(
                 servers.append(QmpServer(commands(emulator, lambda: _quit(emulator, quit_))))
                 listener = trio.SocketListener(trio.socket.from_stdlib_socket(control.qmp))
                 nursery.start_soon(servers[0].serve, listener)
-            tasks = [emulator.accept] if isinstance(emulator, DestinationEmulator) else []
-            await emulator.run(*tasks)
+            await emulator.run(*_tasks(emulator))
             watch(Notice("SHUTDOWN", {"guest": emulator.ended == "duration", "reason": emulator.ended}))
             if control.qmp is not None:
                 await quit_.wait()
@@ -143,6 +154,12 @@ async def _run(
     finally:
         log.close()
     return Outcome(str(emulator.side.status), emulator.side.reason, emulator.side.owner, interrupted)
+
+
+def _tasks(emulator: SourceEmulator | DestinationEmulator) -> list[Callable[[], Any]]:
+    if isinstance(emulator, DestinationEmulator):
+        return [emulator.accept]
+    return [emulator.restore] if emulator.restores else []
 
 
 def _quit(emulator: Emulator, quit_: trio.Event) -> None:

@@ -16,7 +16,8 @@ from livemig.emulator.process import Control, Outcome, run_destination, run_sour
 from livemig.errors import OutputError, UsageError
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch import run_directory
-from livemig.link.uri import is_secure, listen
+from livemig.link.stream_file import Stored, check_head
+from livemig.link.uri import file_path, is_secure, listen
 
 
 def run_side(
@@ -29,12 +30,14 @@ def run_side(
     insecure: bool,
     control: Control,
     announce: Callable[[str], None],
+    restore: str | None = None,
 ) -> tuple[Outcome, Path]:
     """Run ``side`` to its end; gives how it ended, and its run directory.
 
     Args:
         uri: where to migrate to, or to listen. qmp: ``unix:PATH`` to serve QMP on, ``,server`` may follow.
-        insecure: plain TCP may leave the machine. announce: told where it listens.
+        insecure: plain TCP may leave the machine. announce: told where it listens. restore: ``file:PATH`` of a guest
+            that the source goes on with.
 
     Raises:
         LivemigError: it could not start, or not write.
@@ -42,15 +45,21 @@ def run_side(
     if side == SOURCE and qmp is None and config.migration.pause_before_switchover:
         raise UsageError(f"{side}: migration.pause_before_switchover needs --qmp, to be told `migrate-continue`")
     with ExitStack() as stack:
-        listener = credentials = None
-        if side == DESTINATION:
+        listener: socket.socket | Stored | None = None
+        credentials = None
+        if side == DESTINATION and uri is not None and (path := file_path(uri)) is not None:
+            check_head(path)
+            listener = Stored(path)
+            announce(f"restoring from {path}")
+        elif side == DESTINATION:
             assert uri is not None
             if is_secure(uri):
                 from livemig.link.credentials import SERVER, context
 
                 credentials = context(config.migration.tls_dir, SERVER)
-            listener, bound = listen(uri, insecure=insecure)
-            stack.callback(_close, listener, bound)
+            sock, bound = listen(uri, insecure=insecure)
+            listener = sock
+            stack.callback(_close, sock, bound)
             announce(f"listening on {bound}")
         if qmp is not None:
             control = Control(_qmp_listener(qmp, stack), control.lifeline, control.notice, control.epoch_ns)
@@ -62,12 +71,21 @@ def run_side(
         if listener is not None:
             outcome = run_destination(config, log, listener, control, credentials)
         else:
-            outcome = run_source(config, log, uri, control)
+            outcome = run_source(config, log, uri, control, _stored(restore))
     if outcome.owner == side and not outcome.interrupted:
         manifest["migration"] = {"status": outcome.status, "owner": outcome.owner, "reason": outcome.reason}
         manifest["complete"] = True
         run_directory.write(directory, manifest)
     return outcome, directory
+
+
+def _stored(uri: str | None) -> Stored | None:
+    if uri is None:
+        return None
+    if (path := file_path(uri)) is None:
+        raise UsageError(f"--from {uri}: must be file:PATH")
+    check_head(path)
+    return Stored(path)
 
 
 def _directory(out: Path | None, side: str, config_file: str) -> Path:

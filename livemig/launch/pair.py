@@ -21,6 +21,7 @@ from livemig.errors import LinkError, PeerLost, QmpError, plain
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.child import Child
 from livemig.launch.outcome import PairOutcome
+from livemig.link.stream_file import Stored
 from livemig.link.uri import listen
 from livemig.migration.status import Status
 from livemig.qmp.client import QmpClient, open_qmp
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, dict[str, Any]], None]
 """Told of every QMP event: side, event."""
+
+STREAM = "migration.stream"
+"""In the run directory: what the source wrote, where the transport is a file."""
 
 _CONNECT_NS = 10_000_000_000
 _PATIENCE_S = 5
@@ -66,16 +70,21 @@ def run_pair(
         private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="livemig-")))
         config, credentials = _with_certificates(config, private)
         transport = config.migration.transport
-        listener, uri = listen(f"unix:{private}/migrate" if transport == "unix" else f"{transport}:127.0.0.1:0")
-        stack.callback(listener.close)
+        listener: socket.socket | None = None
+        stored = Stored(str(directory / STREAM), awaited=True)
+        uri = f"file:{stored.path}"
+        if transport != "file":
+            listener, uri = listen(f"unix:{private}/migrate" if transport == "unix" else f"{transport}:127.0.0.1:0")
+            stack.callback(listener.close)
         epoch_ns = time.monotonic_ns()
         sides: dict[str, _Side] = {}
 
         def destination(control: Any) -> Any:
-            return run_destination(config, directory / "destination.jsonl", listener, control, credentials)
+            return run_destination(config, directory / "destination.jsonl", listener or stored, control, credentials)
 
         def source(control: Any) -> Any:
-            listener.close()
+            if listener is not None:
+                listener.close()
             return run_source(config, directory / "source.jsonl", None, control)
 
         gc.freeze()  # what was imported stays: no process need look through it, or copy its pages
@@ -85,7 +94,8 @@ def run_pair(
             qmp.listen()
             sides[name] = _Side(Child(name, qmp, run, epoch_ns), private / name)
             stack.callback(_end, sides[name].child)
-        listener.close()
+        if listener is not None:
+            listener.close()
         try:
             return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress, meanwhile)
         except BaseExceptionGroup as group:
@@ -123,6 +133,8 @@ async def _supervise(
         nursery.start_soon(_drive, source, progress, uri)
         nursery.start_soon(_drive, destination, progress, None)
         await source.over.wait()
+        if uri.startswith("file:") and source.last.get("status") == Status.COMPLETED:
+            await destination.over.wait()  # which begins to read only now
         if not destination.over.is_set() and _is_idle(source, destination):
             destination.child.let_go()
         with trio.move_on_after(_PATIENCE_S):

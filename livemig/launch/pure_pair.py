@@ -77,10 +77,14 @@ def run_pure(config: Config, directory: Path) -> tuple[Source, Destination]:
     source.machine.boot(0)
     source.emit(0, "machine_resumed", **source.machine.facts(0), ram_digest=None)
     source.go(config.migration.start)
-    source.side.start(source.now)
+    to_file = destination.side.from_file = config.migration.transport == "file"
+    source.side.start(source.now, to_file)
     while not (source.ended and destination.ended):
-        _deliver(source, destination)
-        _deliver(destination, source)
+        written = _deliver(source, destination)
+        _deliver(destination, source, unheard=to_file)
+        if to_file and written is not None:
+            source.go(written)
+            source.side.receive(written, Frame("bye", written, written))
         if not source.ended:
             _advance_source(source, source.side, config.run.duration)
         if not destination.ended:
@@ -144,9 +148,11 @@ def run_here(config: Config, config_file: str, directory: Path) -> Result:
     return judge(directory)
 
 
-def _deliver(sender: _Half, receiver: _Half) -> None:
+def _deliver(sender: _Half, receiver: _Half, unheard: bool = False) -> int | None:
+    """Hand over what ``sender`` has sent; gives when ``switchover`` arrived, if it was among it."""
     frames, sender.side.outbox = sender.side.outbox, []
-    for frame in frames:
+    switched = next((frame.arrives_ns for frame in frames if frame.type == "switchover"), None)
+    for frame in () if unheard else frames:
         if frame.type == "pages":
             ours, theirs = sender.machine.ram.memory, receiver.machine.ram.memory
             for first, count in frame.fields["runs"]:
@@ -167,6 +173,7 @@ def _deliver(sender: _Half, receiver: _Half) -> None:
                 receiver.side.receive(receiver.now, frame)
             except ProtocolError as error:
                 receiver.side.fail(receiver.now, str(error))
+    return switched
 
 
 def _clear(memory: memoryview, frame: Frame) -> None:

@@ -1,4 +1,4 @@
-"""URIs of peers: `unix:PATH`, `tcp:HOST:PORT`, `tls:HOST:PORT`; listening and connecting there."""
+"""URIs of peers, `unix:PATH`, `tcp:HOST:PORT`, `tls:HOST:PORT`, and of files, `file:PATH`; listening, connecting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import trio
 
 from livemig.errors import AddressInUse, ConnectTimeout, UsageError
 
-ALLOWED: Final = "unix:PATH, tcp:HOST:PORT, tcp:[IPV6]:PORT, the same with tls"
+ALLOWED: Final = "unix:PATH, tcp:HOST:PORT, tcp:[IPV6]:PORT, the same with tls, file:PATH"
 
 _MAX_PATH: Final = 107
 """Bytes of a unix socket's path, unix(7)."""
@@ -76,6 +76,12 @@ def is_secure(uri: str) -> bool:
     """
     address = parse_uri(uri)
     return isinstance(address, TcpAddress) and address.secure
+
+
+def file_path(uri: str) -> str | None:
+    """The path in `file:PATH`; None: `uri` is of another kind."""
+    scheme, _, path = uri.partition(":")
+    return path if scheme == "file" and path and "\0" not in path else None
 
 
 async def connect(uri: str, timeout_ns: int) -> socket.socket:

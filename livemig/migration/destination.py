@@ -36,6 +36,8 @@ class Destination(Side):
     def __init__(self, machine: Machine, host: Host, wire: Wire, settings: Settings, emit: Emit) -> None:
         super().__init__(machine, host, wire, settings, emit)
         self.resumed_ns: int | None = None
+        self.from_file = False
+        """Restored from a file: when, after the stop, is for this side to say."""
         self.strategy: Strategy | None = None
         self._snapshot_read: snapshot.Snapshot | None = None
         self._saved: Saved = {}
@@ -95,6 +97,8 @@ class Destination(Side):
 
     def fail(self, now: int, reason: str) -> None:
         """The link ended, or what came was refused. After ``switchover`` the guest is ours and goes on."""
+        if self.from_file and self.status is Status.NONE:
+            self._enter(now, Status.SETUP)
         if not self.over and self.status is not Status.NONE and self.owner == "source":
             self.due = None
             self._enter(now, Status.FAILED, reason)
@@ -162,7 +166,9 @@ class Destination(Side):
         if frame.fields["resume_ns"] - now > _LONGEST_WAIT_NS:
             raise ProtocolError("switchover", "resume_ns", f"{frame.fields['resume_ns'] - now} ns from now")
         self.owner = "destination"
-        resume_ns = frame.fields["resume_ns"]
+        stopped_ns, resume_ns = frame.fields["stopped_ns"], frame.fields["resume_ns"]
+        if self.from_file:
+            resume_ns = stopped_ns + self.settings.downtime_ns
         self._emit(now, "switchover", resume_ns=resume_ns, sent_ns=frame.sent_ns)
         self.due = max(now, resume_ns)
 

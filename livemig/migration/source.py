@@ -39,6 +39,7 @@ class Source(Side):
         self.active_ns: int | None = None
         self.stopped_ns: int | None = None
         self._expected = ""
+        self._to_file = False
         self._last_pass = False
         self._digest = ""
         self._parts = snapshot.TimeParts({})
@@ -56,8 +57,9 @@ class Source(Side):
     def due(self, value: int | None) -> None:
         self._due = value
 
-    def start(self, now: int) -> None:
-        """``migrate``: say hello."""
+    def start(self, now: int, to_file: bool = False) -> None:
+        """``migrate``: say hello. ``to_file``: nobody answers; the driver says ``bye`` when all is on the disk."""
+        self._to_file = to_file
         self._enter(now, Status.SETUP)
         self.started_ns = now
         self.due = None
@@ -75,7 +77,7 @@ class Source(Side):
         Raises:
             ProtocolError: it is not an answer to what was asked; :meth:`fail` is to be called.
         """
-        answers = {"welcome": self._welcomed, "loaded": self._loaded, "resumed": self._resumed}
+        answers = {"welcome": self._welcomed, "loaded": self._loaded, "resumed": self._resumed, "bye": self._resumed}
         if self.over:
             return
         if frame.type == "refuse":
@@ -128,13 +130,18 @@ class Source(Side):
         self._enter(now, Status.CANCELLED, reason)
         return True
 
+    def reclaim(self) -> None:
+        """``switchover`` has reached nobody: what was written is no guest."""
+        if not self.over and self.owner == "none":
+            self.owner = "source"
+
     def figures(self, now: int) -> dict[str, Any]:
         """``query-migrate``."""
         return progress(self, now)
 
     # -- one a state ------------------------------------------------------------------------------------------------
 
-    def _welcomed(self, now: int, frame: Frame) -> None:
+    def _welcomed(self, now: int, frame: Frame | None = None) -> None:
         self._enter(now, Status.ACTIVE)
         self.active_ns = now
         self.precopy.begin(now)
@@ -193,7 +200,8 @@ class Source(Side):
         self._ask(now, "switchover", {"stopped_ns": self._stopped_at(), "resume_ns": resume_ns})
 
     def _resumed(self, now: int, frame: Frame) -> None:
-        self.owner = "destination"
+        if not self._to_file:
+            self.owner = "destination"
         self.machine.enter(RunState.POSTMIGRATE)
         self.ended_ns = now
         self._enter(now, Status.COMPLETED)
@@ -205,9 +213,13 @@ class Source(Side):
         return not self.over and self.status is not Status.NONE and self.owner == "source"
 
     def _ask(self, now: int, kind: str, fields: dict[str, Any] | None = None, payload: bytes = b"") -> None:
-        self._expected = _ANSWERS[kind]
-        self.asked = True
+        self._expected = "bye" if self._to_file else _ANSWERS[kind]
+        self.asked = not self._to_file or kind == "switchover"
         self._send(now, kind, fields, payload)
+        if self._to_file and kind == "hello":
+            self._welcomed(now)
+        elif self._to_file and kind == "snapshot":
+            self._switch_over(now)
 
     def _stopped_at(self) -> int:
         assert self.stopped_ns is not None

@@ -180,6 +180,16 @@ def test_lateness_is_tolerated_by_clock_unless_given(run, checks, tolerance):
             "migration.dirty_limit",
             "one of dirty_limit and auto_converge",
         ),
+        (
+            {"migration": {"xbzrle": True, "multifd_channels": 2}},
+            "migration.multifd_channels",
+            "0 channels beside xbzrle",
+        ),
+        (
+            {"migration": {"transport": "file", "multifd_channels": 2}},
+            "migration.multifd_channels",
+            "0 channels beside transport",
+        ),
         ({"migration": {"xbzrle_cache_size": "12KiB"}}, "migration.xbzrle_cache_size", "a power of two"),
         ({"guest": {"kind": "trace"}}, "guest.trace.file", "a path in guest.trace.file"),
     ],

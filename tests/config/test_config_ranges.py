@@ -123,7 +123,7 @@ CHOICES = {
     "migration.pause_before_switchover": (True, False),
     "migration.machine_version": ("7.2", "8.2", "newest"),
     "migration.frequency_policy": ("refuse", "convert"),
-    "migration.transport": ("unix", "tcp", "tls"),
+    "migration.transport": ("unix", "tcp", "tls", "file"),
     "engine.kind": ("emulator", "qemu"),
     "engine.method": ("live", "stop-and-copy"),
     "engine.at_stop": ("any", "none", "raised", "taken"),
@@ -279,6 +279,7 @@ PAIRED = {key for pair in ORDERED for key in pair} | {
     "migration.cancel_at", "migration.auto_converge", "migration.dirty_limit", "machine.model", "machine.hdecr_bits",
     "machine.timebase_hz", "guest.embedded.period", "guest.embedded.first", "guest.embedded.fit_bit",
     "guest.embedded.watchdog_bit", "guest.hypervisor.slice",
+    "migration.xbzrle", "migration.transport", "migration.multifd_channels",
 }  # fmt: skip
 
 
@@ -313,6 +314,8 @@ def configurations(draw):
     absent = agree_on_timers(numbers, chosen)
     values = {key: written(key, number) for key, number in numbers.items()} | chosen
     values = {key: value for key, value in values.items() if key.removeprefix("machine.") not in absent}
+    if values["migration.xbzrle"] or values["migration.transport"] == "file":
+        values["migration.multifd_channels"] = 0
     values["migration.dirty_limit"] &= not values["migration.auto_converge"]
     at_most = draw(st.integers(0, 36 * 10**11))
     values["migration.time_policy"] = draw(st.sampled_from(["advance", "freeze", f"advance-at-most:{at_most}ns"]))
