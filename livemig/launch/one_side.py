@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from livemig.config.model import Config
 from livemig.emulator.process import Control, Outcome, run_destination, run_source
@@ -18,6 +19,9 @@ from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch import run_directory
 from livemig.link.stream_file import Stored, check_head
 from livemig.link.uri import file_path, is_secure, listen
+
+if TYPE_CHECKING:
+    import ssl
 
 
 def run_side(
@@ -44,23 +48,12 @@ def run_side(
     """
     if side == SOURCE and qmp is None and config.migration.pause_before_switchover:
         raise UsageError(f"{side}: migration.pause_before_switchover needs --qmp, to be told `migrate-continue`")
+    stored = _stored(restore)
     with ExitStack() as stack:
-        listener: socket.socket | Stored | None = None
-        credentials = None
-        if side == DESTINATION and uri is not None and (path := file_path(uri)) is not None:
-            check_head(path)
-            listener = Stored(path)
-            announce(f"restoring from {path}")
-        elif side == DESTINATION:
+        listener, credentials = None, None
+        if side == DESTINATION:
             assert uri is not None
-            if is_secure(uri):
-                from livemig.link.credentials import SERVER, context
-
-                credentials = context(config.migration.tls_dir, SERVER)
-            sock, bound = listen(uri, insecure=insecure)
-            listener = sock
-            stack.callback(_close, sock, bound)
-            announce(f"listening on {bound}")
+            listener, credentials = _incoming(config, uri, insecure, announce, stack)
         if qmp is not None:
             control = Control(_qmp_listener(qmp, stack), control.lifeline, control.notice, control.epoch_ns)
         directory = _directory(out, side, config_file)
@@ -71,12 +64,31 @@ def run_side(
         if listener is not None:
             outcome = run_destination(config, log, listener, control, credentials)
         else:
-            outcome = run_source(config, log, uri, control, _stored(restore))
+            outcome = run_source(config, log, uri, control, stored)
     if outcome.owner == side and not outcome.interrupted:
         manifest["migration"] = {"status": outcome.status, "owner": outcome.owner, "reason": outcome.reason}
         manifest["complete"] = True
         run_directory.write(directory, manifest)
     return outcome, directory
+
+
+def _incoming(
+    config: Config, uri: str, insecure: bool, announce: Callable[[str], None], stack: ExitStack
+) -> tuple[socket.socket | Stored, ssl.SSLContext | None]:
+    """Where the guest comes from, and what to prove oneself with there."""
+    if (path := file_path(uri)) is not None:
+        check_head(path)
+        announce(f"restoring from {path}")
+        return Stored(path), None
+    credentials = None
+    if is_secure(uri):
+        from livemig.link.credentials import SERVER, context
+
+        credentials = context(config.migration.tls_dir, SERVER)
+    listener, bound = listen(uri, insecure=insecure)
+    stack.callback(_close, listener, bound)
+    announce(f"listening on {bound}")
+    return listener, credentials
 
 
 def _stored(uri: str | None) -> Stored | None:
