@@ -7,10 +7,15 @@ posted to the answer that the last has been placed. Bare sockets have the system
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
+import shutil
 import socket
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
+from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +23,12 @@ import trio
 
 from benchmarks.figure import Figure, beside
 from livemig.link.buffers import Buffers, behind
+from livemig.link.channel import Channel
+from livemig.link.credentials import CLIENT, SERVER, context, make
+from livemig.link.multi_channel import MultiChannel
 from livemig.link.socket_channel import SocketChannel
-from livemig.link.stream import SocketStream
+from livemig.link.stream import SocketStream, Stream
+from livemig.link.tls import prove_to_client, prove_to_server
 from livemig.machine.ram import PAGE, Pages, Ram
 from livemig.migration.fields import Runs, as_runs
 from livemig.migration.frames import MAX_PAGES, Frame
@@ -27,24 +36,33 @@ from livemig.migration.passes import page_runs
 
 _CHUNK = 1 << 20
 
-Side = Callable[[socket.socket, memoryview], float]
+Ends = Sequence[socket.socket]
+"""One end of as many connections as a mover wants."""
+
+Side = Callable[[Ends, memoryview], float]
 """One end's work, on its own RAM; the sender's gives the seconds it took."""
 
 
 class Mover(NamedTuple):
-    """A way to move pages."""
+    """A way to move pages, over so many connections."""
 
     send: Side
     receive: Side
+    connections: int = 1
 
 
-def through_channel(pages: Pages) -> Mover:
-    """livemig's own way: frames of pages, then `pass_end`, answered."""
+def through_channel(pages: Pages, secure: bool = False, more: int = 0) -> Mover:
+    """livemig's own way: frames of pages, then `pass_end`, answered; over TLS, or with `more` connections for pages."""
     frames = [Frame("pages", 0, 0, {"runs": runs, "zero": []}) for runs in frames_of(pages)]
     last = Frame("pass_end", 0, 0, {"pass": 1, "pages": len(pages)})
 
-    async def send(sock: socket.socket, memory: memoryview) -> float:
-        async with SocketChannel(SocketStream(sock), memory) as channel:
+    async def channel_over(socks: Ends, client: bool, memory: memoryview | None) -> Channel:
+        streams: list[Stream] = [await _stream(sock, secure, client) for sock in socks]
+        main, *others = [SocketChannel(stream, memory) for stream in streams]
+        return MultiChannel(main, others, memory) if others else main
+
+    async def send(socks: Ends, memory: memoryview) -> float:
+        async with await channel_over(socks, True, memory) as channel:
             await channel.receive()
             began = time.perf_counter()
             for frame in (*frames, last):
@@ -52,8 +70,8 @@ def through_channel(pages: Pages) -> Mover:
             await channel.receive()
             return time.perf_counter() - began
 
-    async def receive(sock: socket.socket, memory: memoryview) -> float:
-        async with SocketChannel(SocketStream(sock)) as channel:
+    async def receive(socks: Ends, memory: memoryview) -> float:
+        async with await channel_over(socks, False, None) as channel:
             channel.grant(memory)
             channel.post(Frame("welcome", 0, 0, {"version": 1}))
             await channel.receive()
@@ -61,35 +79,53 @@ def through_channel(pages: Pages) -> Mover:
             await channel.flush()
         return 0.0
 
-    return Mover(lambda s, m: trio.run(send, s, m), lambda s, m: trio.run(receive, s, m))
+    return Mover(lambda s, m: trio.run(send, s, m), lambda s, m: trio.run(receive, s, m), more + 1)
 
 
-def bare_contiguous(size: int) -> Mover:
-    """Two sockets and nothing else: `size` bytes, 1 MiB at a time."""
+async def _stream(sock: socket.socket, secure: bool, client: bool) -> Stream:
+    if not secure:
+        return SocketStream(sock)
+    if client:
+        return await prove_to_server(sock, context(certificates(), CLIENT), "localhost")
+    return await prove_to_client(sock, context(certificates(), SERVER))
 
-    def send(sock: socket.socket, memory: memoryview) -> None:
-        for begin in range(0, size, _CHUNK):
-            sock.sendall(memory[begin : min(begin + _CHUNK, size)])
 
-    def receive(sock: socket.socket, memory: memoryview) -> None:
-        got = 0
-        while got < size:
-            got += sock.recv_into(memory[got : min(got + _CHUNK, size)])
+@cache
+def certificates() -> str:
+    """A directory of them, for as long as this process lives."""
+    place = tempfile.mkdtemp(prefix="livemig-benchmarks-")
+    atexit.register(shutil.rmtree, place)
+    make(place)
+    return place
 
-    return _acknowledged(send, receive)
+
+def bare_contiguous(size: int, secure: bool = False, connections: int = 1) -> Mover:
+    """Sockets, plain or Python's own for TLS, and nothing else: `size` bytes, 1 MiB at a time, an even part each."""
+    share = size // connections
+
+    def send(sock: socket.socket, memory: memoryview, part: int) -> None:
+        for begin in range(part * share, (part + 1) * share, _CHUNK):
+            sock.sendall(memory[begin : min(begin + _CHUNK, (part + 1) * share)])
+
+    def receive(sock: socket.socket, memory: memoryview, part: int) -> None:
+        got, end = part * share, (part + 1) * share
+        while got < end:
+            got += sock.recv_into(memory[got : min(got + _CHUNK, end)])
+
+    return _acknowledged(send, receive, secure, connections)
 
 
 def bare_iovecs(pages: Pages) -> Mover:
     """Two sockets, the same runs of pages as iovecs on both sides, and no word about which they are."""
     batches = frames_of(pages)
 
-    def send(sock: socket.socket, memory: memoryview) -> None:
+    def send(sock: socket.socket, memory: memoryview, part: int) -> None:
         for runs in batches:
             buffers: Buffers = in_place(memory, runs)
             while buffers:
                 buffers = behind(buffers, sock.sendmsg(buffers))
 
-    def receive(sock: socket.socket, memory: memoryview) -> None:
+    def receive(sock: socket.socket, memory: memoryview, part: int) -> None:
         for runs in batches:
             buffers: Buffers = in_place(memory, runs)
             while buffers:
@@ -108,23 +144,42 @@ def frames_of(pages: Pages) -> list[Runs]:
     return [as_runs(page_runs(pages[i : i + MAX_PAGES])) for i in range(0, len(pages), MAX_PAGES)]
 
 
-def _acknowledged(
-    send: Callable[[socket.socket, memoryview], None], receive: Callable[[socket.socket, memoryview], None]
-) -> Mover:
-    def timed_send(sock: socket.socket, memory: memoryview) -> float:
-        sock.recv(1)
+Work = Callable[[socket.socket, memoryview, int], None]
+"""What is done on one connection, of that number."""
+
+
+def _acknowledged(send: Work, receive: Work, secure: bool = False, connections: int = 1) -> Mover:
+    def each(socks: Ends, memory: memoryview, work: Work) -> None:
+        threads = [Thread(target=work, args=(sock, memory, part)) for part, sock in enumerate(socks)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def timed_send(socks: Ends, memory: memoryview) -> float:
+        if secure:
+            client = context(certificates(), CLIENT)
+            socks = [client.wrap_socket(sock, server_hostname="localhost") for sock in socks]
+        for sock in socks:
+            sock.recv(1)
         began = time.perf_counter()
-        send(sock, memory)
-        sock.recv(1)
+        each(socks, memory, send)
+        for sock in socks:
+            sock.recv(1)
         return time.perf_counter() - began
 
-    def answered_receive(sock: socket.socket, memory: memoryview) -> float:
-        sock.sendall(b"r")
-        receive(sock, memory)
-        sock.sendall(b"k")
+    def answered_receive(socks: Ends, memory: memoryview) -> float:
+        if secure:
+            server = context(certificates(), SERVER)
+            socks = [server.wrap_socket(sock, server_side=True) for sock in socks]
+        for sock in socks:
+            sock.sendall(b"r")
+        each(socks, memory, receive)
+        for sock in socks:
+            sock.sendall(b"k")
         return 0.0
 
-    return Mover(timed_send, answered_receive)
+    return Mover(timed_send, answered_receive, connections)
 
 
 def connected(family: str) -> tuple[socket.socket, socket.socket]:
@@ -141,20 +196,23 @@ def connected(family: str) -> tuple[socket.socket, socket.socket]:
 
 def seconds(family: str, mover: Mover, source: Ram, destination: Ram) -> float:
     """How long `mover` takes from this process to a forked one."""
-    near, far = connected(family)
+    pairs = [connected(family) for _ in range(mover.connections)]
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            near.close()
+            for near, _ in pairs:
+                near.close()
             destination.words[:, 0] = 0  # every page is present in this process
-            mover.receive(far, destination.memory)
+            mover.receive([far for _, far in pairs], destination.memory)
             status = 0
         finally:
             os._exit(status)
-    far.close()
-    took = mover.send(near, source.memory)
-    near.close()
+    for _, far in pairs:
+        far.close()
+    took = mover.send([near for near, _ in pairs], source.memory)
+    for near, _ in pairs:
+        near.close()
     if os.waitpid(child, 0)[1]:
         raise RuntimeError("the receiving process failed")
     return took
@@ -177,14 +235,26 @@ def layouts(page_count: int) -> dict[str, Pages]:
     }
 
 
-def compare(name: str, family: str, pages: Pages, source: Ram, destination: Ram, rounds: int) -> list[Figure]:
+def compare(
+    name: str,
+    family: str,
+    pages: Pages,
+    source: Ram,
+    destination: Ram,
+    rounds: int,
+    secure: bool = False,
+    more: int = 0,
+) -> list[Figure]:
     """The channel beside its peers, over `family`, every measurement between two of its peer."""
     size = len(pages) * PAGE
-    channel = through_channel(pages)
-    peers = {"bare sockets, contiguous": bare_contiguous(size)}
+    channel = through_channel(pages, secure, more)
+    kind = "bare ssl sockets" if secure else "bare sockets"
+    peers = {f"{kind}, contiguous": bare_contiguous(size, secure, more or 1)}
     if "contiguous" not in name:
         peers["bare sockets, the same iovecs"] = bare_iovecs(pages)
     destination.words[:] = 0
+    if secure:
+        certificates()  # before there are two processes
     seconds(family, channel, source, destination)
     if not np.array_equal(source.words[pages], destination.words[pages]):
         raise RuntimeError("the pages that arrived are not the pages that were sent")
@@ -195,9 +265,13 @@ def compare(name: str, family: str, pages: Pages, source: Ram, destination: Ram,
             before = seconds(family, mover, source, destination)
             ours[peer].append(size / 1e9 / seconds(family, channel, source, destination))
             theirs[peer].append(2 * size / 1e9 / (before + seconds(family, mover, source, destination)))
-        ours["memcpy"].append(ours["bare sockets, contiguous"][-1])
+        ours["memcpy"].append(ours[f"{kind}, contiguous"][-1])
         theirs["memcpy"].append(size / 1e9 / copy_seconds(size, source, destination))
     return [beside(name, "GB/s", ours[peer], peer, theirs[peer]) for peer in ours]
+
+
+# name, family, TLS, connections for pages beside the main one; the peer has as many as carry pages
+WAYS = (("unix, 2 channels", "unix", False, 2), ("tcp, 2 channels", "tcp", False, 2), ("tls", "tcp", True, 0))
 
 
 def main(argv: list[str] | None = None) -> list[Figure]:
@@ -215,6 +289,12 @@ def main(argv: list[str] | None = None) -> list[Figure]:
             for figure in found:
                 figure.show()
             figures += found
+    half = layouts(source.page_count)["contiguous"]
+    for name, family, secure, more in WAYS:
+        found = compare(f"stream: {name}, contiguous", family, half, source, destination, options.rounds, secure, more)
+        for figure in found:
+            figure.show()
+        figures += found
     return figures
 
 

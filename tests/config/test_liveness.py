@@ -185,7 +185,7 @@ ELSEWHERE = {
     "run.rate": "tests/clock/test_clocks.py",
     "migration.connect_timeout": "below",
     "migration.transport": "tests/e2e/test_pair.py: all transports",
-    "migration.multifd_channels": "tests/e2e/test_pair.py: connections are counted",
+    "migration.multifd_channels": "tests/emulator/test_peers.py: connections are counted",
     "migration.peer_timeout": "tests/emulator/test_peers.py",
     "migration.tls_dir": "tests/launch/test_tls_sides.py",
     "migration.time_policy": "below",

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from livemig.migration.checksum import checksum
@@ -218,3 +219,25 @@ def _relay(near: socket.socket, back: socket.socket) -> None:
                     (back if sock is near else near).sendall(data)
                 except OSError:
                     return
+
+
+@pytest.mark.parametrize("channels", [0, 2])
+def test_a_source_opens_the_connections_asked_for_and_each_says_which_it_is(tmp_path: Path, channels: int) -> None:
+    listening, uri = listener(tmp_path)
+    more = ("--set", f"migration.multifd_channels={channels}")
+    with listening, side(tmp_path, "source", uri, "virtual", *more) as source:
+        told = []
+        sockets = [listening.accept()[0] for _ in range(channels + 1)]
+        for sock in sockets:
+            length = int.from_bytes(sock.recv(12, socket.MSG_WAITALL)[:4], "big")
+            told.append(msgpack.unpackb(sock.recv(length, socket.MSG_WAITALL)))
+        assert [(each["type"], each["index"], each["channels"]) for each in told] == [
+            ("channel", index, channels) for index in range(channels + 1)
+        ]
+        assert len({each["session"] for each in told}) == 1
+        for sock in sockets:
+            sock.close()
+        assert outcome(source)[0] == 3
+        listening.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            listening.accept()

@@ -115,7 +115,7 @@ def _destination(kind: str) -> Destination:
 
 
 def some_snapshots(data: bytes) -> None:
-    """As `snapshots`, but of those that are taken only one in eight goes on: that costs a thousand times the reading."""
+    """As `snapshots`, but of those that are taken one in eight goes on: that takes far longer than to read it."""
     if checksum(data)[0] % 8:
         destination = _destination("darwin")
         try:
