@@ -90,6 +90,34 @@ async def test_a_frame_waits_for_the_slowest_connection_of_pages() -> None:
         assert destination[PAGE : 2 * PAGE] == source[PAGE : 2 * PAGE]
 
 
+@pytest.mark.parametrize("announced", [True, False])
+@on_trio
+async def test_an_older_copy_on_a_slow_connection_does_not_overwrite_a_newer_one(announced: bool) -> None:
+    source, destination = ram(1), ram(1)
+    pairs = [sockets("unix") for _ in range(3)]
+    first, *rest = (SocketChannel(SocketStream(a), view(source)) for a, _ in pairs)
+    slow = Held(SocketStream(pairs[1][1]))
+    far = MultiChannel(SocketChannel(SocketStream(pairs[0][1])), [slow, SocketChannel(SocketStream(pairs[2][1]))])
+
+    async def receive() -> None:
+        while await far.receive() != BYE:
+            pass
+
+    async with MultiChannel(first, rest, view(source)) as near, far, trio.open_nursery() as nursery:
+        far.grant(memoryview(destination))
+        nursery.start_soon(receive)
+        for copy in (1, 2):
+            source[0] = copy
+            near.post(pages([0, 1]))
+            await near.flush()
+            if announced:
+                near.post(Frame("pass_end", 0, 0, {"pass": copy, "pages": 1}))
+        near.post(BYE)
+        await trio.sleep(0.05)
+        slow.let_go.set()
+    assert destination[0] == 2
+
+
 @on_trio
 async def test_pages_go_over_every_connection_but_the_first_in_turn() -> None:
     source, destination = ram(64, seed=1), ram(64)
