@@ -226,10 +226,10 @@ class Account(Observer):
         self._raised_elsewhere.clear()
 
     def _machine_reset(self, event: Event, place: Place) -> None:
-        """A guest that boots again has given up what it had armed."""
+        """A guest that boots again has given up what it had armed; what fell due at the tick of the reset, too."""
         if event["side"] != self._crossing.owner:
             return
-        now = event["t_ns"] - self._behind
+        now = event["t_ns"] - self._behind - self._tick
         for key, cell in self.cells.items():
             arm = cell.counting
             if arm is not None and not self._lose_if_overdue(key, cell.tally, arm, now):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from judged_pair import run_judged
 
 from livemig.config.load import load
 from livemig.emulator.twin import run_twin
@@ -117,6 +118,18 @@ def test_in_qemu_a_write_of_tcr_resets_at_once(tmp_path: Path) -> None:
     )  # fmt: skip
     first = of(lines, "machine_reset")[0]
     assert first["t_ns"] == at(334 + (1 << 21) + 34) + 1  # 10 us, a period, 1 us
+
+
+@pytest.mark.parametrize("start", ["100ms", "400ms"])
+def test_what_a_reset_cuts_off_is_not_lost_and_the_run_is_valid(start: str, tmp_path: Path) -> None:
+    """FIT and watchdog wait for the same bit: an interrupt of the FIT is raised at the very tick of the reset."""
+    path = tmp_path / "w.toml"
+    path.write_text(SCENARIO)
+    overrides = ["guest.embedded.fit_bit=20", f"migration.start={start}", "guest.embedded.period=500us"]
+    result = run_judged(load(str(path), overrides), tmp_path / "run")
+    wrong = {name: check.reason for name, check in result.checks.items() if check.word == "invalid"}
+    assert wrong == {}
+    assert result.interrupts.lost == 0
 
 
 def test_all_cpus_stop_at_the_tick_of_the_reset(tmp_path: Path) -> None:
