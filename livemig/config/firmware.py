@@ -57,9 +57,8 @@ class Hypervisor(Section):
     slice: Annotated[int, Quantity(TIME, "1us", "1h")] = Field(
         default=TIME.parse("10ms"), description="interval between interrupts of the hypervisor decrementer"
     )
-    nap_every: int = Field(
+    nap_every: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
         default=0,
-        ge=0,
-        le=1_000_000,
-        description="every so many decrementer interrupts it naps to the next one; 0 for never",
+        description="at the first decrementer interrupt in every stretch of TB so long, it naps to the next one; 0 for "
+        "never",
     )

@@ -161,7 +161,7 @@ def _guest(config: Config, cpu: int) -> Guest:
         hypervisor = config.guest.hypervisor
         slice_ticks = ticks(config, hypervisor.slice)
         inner = _decrementer_guest(config, hypervisor.guest, cpu)
-        return Hypervisor(inner, slice_ticks, hypervisor.nap_every, arm, handler)
+        return Hypervisor(inner, slice_ticks, ticks(config, hypervisor.nap_every), arm, handler)
     return _decrementer_guest(config, kind, cpu)
 
 

@@ -17,14 +17,15 @@ DECR, HDECR = range(2)
 
 class Hypervisor(Guest):
     """Args: ``inner``: who has the decrementer. ``slice_ticks``: of HDECR; each handler counts them on from the last
-    deadline. ``nap_every``: as many decrementer interrupts from nap to nap, which the next one ends; 0: no naps."""
+    deadline. ``nap_every``: ticks of TB from nap to nap, which the next decrementer interrupt ends; 0: no naps. TB
+    decides, so that a guest that was migrated naps when its twin does."""
 
     def __init__(self, inner: Guest, slice_ticks: int, nap_every: int, arm_ticks: int, handler_ticks: int) -> None:
         self.entry = inner.entry
         self._inner, self._slice, self._nap_every = inner, slice_ticks, nap_every
         self._arm_ticks, self._handler_ticks = arm_ticks, max(handler_ticks, arm_ticks)
         self._booting = self._naps = False
-        self._interrupts = 0
+        self._last_tb = 0
 
     def boot(self) -> int:
         self._booting = True
@@ -42,8 +43,8 @@ class Hypervisor(Guest):
             return (*writes, ("hdecr", self._slice)), following
         if not self._nap_every:
             return writes, following
-        self._interrupts += 1
-        woken, self._naps = self._naps, self._interrupts % self._nap_every == 0
+        woken, self._naps = self._naps, tb // self._nap_every != self._last_tb // self._nap_every
+        self._last_tb = tb
         wakes: tuple[Write, ...] = ()
         if woken:
             wakes = (("nap", 0),)
@@ -63,10 +64,10 @@ class Hypervisor(Guest):
         return {
             "booting": self._booting,
             "naps": self._naps,
-            "interrupts": self._interrupts,
+            "last_tb": self._last_tb,
             "inner": self._inner.save(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self._booting, self._naps, self._interrupts = state["booting"], state["naps"], state["interrupts"]
+        self._booting, self._naps, self._last_tb = state["booting"], state["naps"], state["last_tb"]
         self._inner.load(state["inner"])

@@ -56,7 +56,7 @@ def test_the_defaults_in_units():
                 "fit_bit": 16, "watchdog_bit": 20, "watchdog_reset": "system", "pet_every": 10,
                 "pets_for": "0ns", "bark": "pet",
             },
-            "hypervisor": {"guest": "linux", "slice": "10ms", "nap_every": 0},
+            "hypervisor": {"guest": "linux", "slice": "10ms", "nap_every": "0ns"},
             "memory": {
                 "dirty_rate": "20MiB/s", "locality": "uniform", "working_set_percent": 100, "hot_percent": 10,
                 "hot_share_percent": 90, "filled_percent": 50,

@@ -35,7 +35,7 @@ RANGES = {
     "guest.embedded.pet_every": ("", 1, 10**6),
     "guest.embedded.pets_for": ("ns", 0, H),
     "guest.hypervisor.slice": ("ns", US, H),
-    "guest.hypervisor.nap_every": ("", 0, 10**6),
+    "guest.hypervisor.nap_every": ("ns", 0, H),
     "guest.handler_time": ("ns", 0, S),
     "guest.arm_delay": ("ns", 0, S),
     "guest.masked_every": ("ns", 0, H),

@@ -48,8 +48,8 @@ def test_ee_masks_the_guests_tick_and_not_the_hypervisors() -> None:
 
 @pytest.mark.parametrize("discards", [True, False])
 def test_in_a_nap_hdecr_is_discarded_as_in_qemu_or_not(discards: bool) -> None:
-    """Every second decrementer interrupt it naps, from the handler's step on to that of the next one."""
-    made = cpu(700, nap_every=2, discards=discards)
+    """Every 2000 ticks: from the first step after TB 2000, at 2012, until that of the next interrupt, at 3012."""
+    made = cpu(700, nap_every=2000, discards=discards)
     made.run(4500)
     taken = delivered(made, HDECR)
     naps = [(2012, 3012), (4012, 5012)]
@@ -60,7 +60,7 @@ def test_in_a_nap_hdecr_is_discarded_as_in_qemu_or_not(discards: bool) -> None:
 
 
 def test_a_nap_is_a_disarm_and_a_wake_an_arm_so_that_the_log_promises_nothing_false() -> None:
-    made = cpu(700, nap_every=2)
+    made = cpu(700, nap_every=2000)
     made.run(4500)
     assert made.record is not None
     arms = [(tick, due) for _, tick, _, due, _, timer in made.record.arms if timer == HDECR]
@@ -70,10 +70,10 @@ def test_a_nap_is_a_disarm_and_a_wake_an_arm_so_that_the_log_promises_nothing_fa
 
 
 def test_its_state_is_all_in_what_it_saves() -> None:
-    whole, first = cpu(700, 2), cpu(700, 2)
+    whole, first = cpu(700, 2000), cpu(700, 2000)
     whole.run(6000)
     first.run(2500)
-    second = cpu(700, 2)
+    second = cpu(700, 2000)
     second.load_time(first.timebase, first.time_state(), first.now)
     second.load_registers(first.registers())
     second.run(6000)
