@@ -58,7 +58,7 @@ class Hypervisor(Guest):
 
     @property
     def most(self) -> dict[str, Any]:
-        return {"booting": True, "naps": True, "interrupts": MOST, "inner": self._inner.most}
+        return {"booting": True, "naps": True, "last_tb": MOST, "inner": self._inner.most}
 
     def save(self) -> dict[str, Any]:
         return {
