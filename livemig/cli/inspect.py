@@ -5,35 +5,58 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from livemig.launch.own_stream import OwnStream
     from livemig.launch.qemu.inspection import Inspection
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("stream", type=Path, metavar="STREAM", help="a file that QEMU migrated to, plain or gzipped")
+    parser.add_argument(
+        "stream", type=Path, metavar="STREAM", help="a file that QEMU or livemig migrated to, plain or gzipped"
+    )
     parser.add_argument("--timebase-hz", type=int, metavar="N", help="of the guest's timebase, where it is not QEMU's")
     parser.add_argument("--json", action="store_true", help="print it as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run it."""
+    from livemig.launch.own_stream import OwnStream
     from livemig.launch.qemu.inspection import inspect_stream
 
     found = inspect_stream(args.stream, args.timebase_hz)
     if args.json:
         import orjson
 
-        print(orjson.dumps(found.as_dict()).decode())
+        print(orjson.dumps(asdict(found) if isinstance(found, OwnStream) else found.as_dict()).decode())
     else:
-        print("\n".join(_lines(found)))
-    if found.stream.problem:
-        print(f"livemig: {args.stream}: {found.stream.problem}", file=sys.stderr)
+        print("\n".join(_own_lines(found) if isinstance(found, OwnStream) else _lines(found)))
+    problem = found.problem if isinstance(found, OwnStream) else found.stream.problem
+    if problem:
+        print(f"livemig: {args.stream}: {problem}", file=sys.stderr)
         return 2
     return 0
+
+
+def _own_lines(found: OwnStream) -> Iterator[str]:
+    from livemig.analysis.table import table
+
+    yield f"livemig, strategy {_shown(found.strategy) or 'unknown'}, {found.size:,} bytes"
+    for key, value in found.machine.items():
+        yield f"  {_shown(str(key))}: {_shown(str(value))}"
+    for key, value in found.saved.items():
+        yield f"  saved {_shown(str(key))}: {_shown(str(value))}"
+    yield ""
+    rows = [["frame", "count", "header bytes", "payload bytes"]]
+    rows += [[kind, f"{n.count:,}", f"{n.header:,}", f"{n.payload:,}"] for kind, n in found.frames.items()]
+    yield from table(rows, left=(0,), indent=2)
+    if found.sections:
+        yield ""
+        yield from table([["section", "version"], *([name, str(n)] for name, n in found.sections)], indent=2)
 
 
 def _lines(found: Inspection) -> Iterator[str]:

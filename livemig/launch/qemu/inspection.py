@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from livemig.errors import InputError
+from livemig.launch.own_stream import OwnStream, read_own_stream
 from livemig.launch.qemu.binary import frequencies
 from livemig.launch.qemu.stream import MAGIC, Stream, read_stream
 from livemig.launch.qemu.vmstate import TimeSaved, Undescribed, time_saved
+from livemig.link.stream_file import MAGIC as OWN_MAGIC
 from livemig.timers.ticks import ns_to_ticks
 
 _MOST_UNPACKED: Final = 512 << 20
@@ -45,11 +47,11 @@ class Inspection:
         }
 
 
-def inspect_stream(path: Path, timebase_hz: int | None = None) -> Inspection:
-    """What is in the stream at ``path``, plain or gzipped, as far as it can be read.
+def inspect_stream(path: Path, timebase_hz: int | None = None) -> Inspection | OwnStream:
+    """What is in the stream at ``path``, plain or gzipped, as far as it can be read; QEMU's, or livemig's own.
 
     Raises:
-        InputError: it cannot be opened, or is no migration stream of QEMU.
+        InputError: it cannot be opened, or is no migration stream.
     """
     if timebase_hz is not None and not 0 < timebase_hz <= 10**10:
         raise InputError(str(path), f"--timebase-hz {timebase_hz}: must be 1 to 10^10")
@@ -60,8 +62,8 @@ def inspect_stream(path: Path, timebase_hz: int | None = None) -> Inspection:
                 return _inspected(path, _unpacked(path, file), timebase_hz)
             if file.seek(0, 2) == 0:
                 raise InputError(str(path), "is empty")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
-                return _inspected(path, data, timebase_hz)
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # unmapped with the last view of it
+            return _inspected(path, memoryview(mapped), timebase_hz)
     except (OSError, ValueError) as error:
         raise InputError(str(path), getattr(error, "strerror", None) or str(error)) from error
 
@@ -81,9 +83,11 @@ def _unpacked(path: Path, file: Any) -> memoryview:
     return memoryview(b"".join(parts))
 
 
-def _inspected(path: Path, data: memoryview, timebase_hz: int | None) -> Inspection:
+def _inspected(path: Path, data: memoryview, timebase_hz: int | None) -> Inspection | OwnStream:
+    if bytes(data[: len(OWN_MAGIC)]) == OWN_MAGIC:
+        return read_own_stream(data)
     if bytes(data[:4]) != MAGIC:
-        raise InputError(str(path), "not a migration stream of QEMU: it does not begin with QEVM")
+        raise InputError(str(path), "not a migration stream: it begins neither as QEMU's nor as livemig's own")
     stream = read_stream(data)
     time, undescribed = TimeSaved(), ""
     try:
