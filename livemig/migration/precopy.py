@@ -25,7 +25,8 @@ from livemig.timers.ticks import NS_PER_S
 _PERIOD_NS = 1_000_000_000
 """Dirty rates are taken over more than this, from a look at the bitmap to a later one."""
 _THROTTLED_SYNC_NS = 5_000_000_000
-"""The bitmap is looked at this often while the guest is throttled (``CPU_THROTTLE_DIRTY_SYNC_TIMESLICE_MS``)."""
+"""The longest pass while the guest is throttled (``CPU_THROTTLE_DIRTY_SYNC_TIMESLICE_MS``): so that it does not go on
+for long at a rate that does not help."""
 
 
 class Precopy:
@@ -79,15 +80,14 @@ class Precopy:
         """Send what may be sent now; gives the instant at which to go on. None: time to stop the guest."""
         if self.bandwidth.look(now, pass_over=not len(self._left)):
             self._expect()
-        if self.fits(now):
+        overdue = self.throttle.percentage > 0 and now - self._synced_ns >= _THROTTLED_SYNC_NS
+        if overdue or self.fits(now):
             remaining = self._end_pass(now)
             enough = self._policy.passed(now, self.passes, remaining)
             self._sync(now)
             self._begin_pass(now)
             if enough or self.fits(now) or self.passes > self._settings.max_passes:
                 return None
-        elif self.throttle.percentage and now - self._synced_ns >= _THROTTLED_SYNC_NS:
-            self._sync(now)
         allowance = self.bandwidth.allowance(now)
         if allowance == 0:
             return self.bandwidth.next_window

@@ -7,10 +7,12 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from judged_pair import events, run_judged
 
+from livemig.analysis import case
 from livemig.analysis.judge import judge
 from livemig.config.load import validated
 from livemig.config.model import Config
@@ -100,6 +102,21 @@ def test_a_timebase_that_is_throttled_with_the_cpus_is_seen(tmp_path: Path) -> N
     verdict = judge(tmp_path).checks["tb_not_throttled"]
     assert verdict.word == "invalid"
     assert "behind while the guest is throttled" in verdict.reason
+    with patch.object(case, "stretches", iter):  # event by event it comes to the same
+        assert judge(tmp_path).checks["tb_not_throttled"] == verdict
+
+
+def test_while_the_guest_is_throttled_the_bitmap_is_looked_at_every_five_seconds(tmp_path: Path) -> None:
+    """64 MiB, all but what fits into 300 ms, at 5 MB/s are 13.1 s. The first two passes count as periods and throttle by
+    20 %; from then on a pass ends after 5 s, and two of them throttle by 10 % more."""
+    given = config("64MiB", "30MiB/s", "60s", auto_converge=True, max_passes=5)
+    slow = given.link.model_copy(update={"bandwidth": 40_000_000})
+    run_judged(given.model_copy(update={"link": slow}), tmp_path)
+    lasted = [each["duration_ns"] / S for each in passes(tmp_path)][:-1]
+    assert lasted == pytest.approx([13.1, 13.1, 5, 5, 5], rel=0.02)
+    first, second, _ = events(tmp_path, "cpu_throttled")
+    assert (first["percentage"], second["percentage"]) == (20, 30)
+    assert (second["t_ns"] - first["t_ns"]) / S == pytest.approx(10, rel=0.01)
 
 
 def test_a_dirty_limit_of_each_cpu_is_the_rate_at_which_all_of_them_write(tmp_path: Path) -> None:
