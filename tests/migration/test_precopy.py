@@ -107,7 +107,7 @@ def test_a_timebase_that_is_throttled_with_the_cpus_is_seen(tmp_path: Path) -> N
 
 
 def test_while_the_guest_is_throttled_the_bitmap_is_looked_at_every_five_seconds(tmp_path: Path) -> None:
-    """64 MiB, all but what fits into 300 ms, at 5 MB/s are 13.1 s. The first two passes count as periods and throttle by
+    """64 MiB, all but what fits into 300 ms, at 5 MB/s are 13.1 s. The first two passes are periods, and throttle by
     20 %; from then on a pass ends after 5 s, and two of them throttle by 10 % more."""
     given = config("64MiB", "30MiB/s", "60s", auto_converge=True, max_passes=5)
     slow = given.link.model_copy(update={"bandwidth": 40_000_000})
