@@ -363,10 +363,8 @@ class Emulator:
                 not_before = self.clock.host_ns(frame.arrives_ns) / 1e9
             try:
                 self._channel.post(frame, not_before=not_before)
-            except LinkError as error:
-                self._lost = self._lost or error
-                self._tell()
-                return
+            except LinkError:
+                return  # whoever listens will hear of it, after what the peer may have said of the reason
 
     # -- small things -------------------------------------------------------------------------------------------
 

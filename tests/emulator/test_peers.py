@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgpack
@@ -205,20 +205,25 @@ def test_a_damaged_page_ends_the_migration_by_name_and_the_source_learns_of_it(t
 
 
 def _relay(near: socket.socket, back: socket.socket) -> None:
-    turned = 0
+    """Both ways until the destination has said all it has to say."""
+    turned, heard = False, [near, back]
     with near, back:
         while True:
-            for sock in select.select([near, back], [], [])[0]:
-                data = bytearray(sock.recv(4096))
-                if not data:
+            for sock in select.select(heard, [], [])[0]:
+                try:
+                    data = bytearray(sock.recv(4096))
+                except ConnectionResetError:
+                    data = bytearray()
+                if not data and sock is back:
                     return
+                if not data:
+                    heard = [back]
+                    back.shutdown(socket.SHUT_WR)
                 if sock is near and len(data) == 4096 and b"pages" not in data and not turned:
                     data[1000] ^= 1
-                    turned = 1
-                try:
+                    turned = True
+                with suppress(OSError):
                     (back if sock is near else near).sendall(data)
-                except OSError:
-                    return
 
 
 @pytest.mark.parametrize("channels", [0, 2])
