@@ -99,9 +99,8 @@ def _migration(result: Result) -> str:
     parts = [migration.status, _owner(result)]
     if migration.blackout_ns is not None:
         parts.append(f"blackout {duration(migration.blackout_ns)}")
-    parts.append(
-        f"{migration.passes:,} {'pass' if migration.passes == 1 else 'passes'}, {size(migration.bytes)}"
-    )
+    if migration.passes:  # A real QEMU's log does not tell them.
+        parts.append(f"{migration.passes:,} {'pass' if migration.passes == 1 else 'passes'}, {size(migration.bytes)}")
     if migration.lost:
         parts.append(f"machine version {migration.machine_version} has no place for {' and '.join(migration.lost)}")
     return " · ".join(parts)
