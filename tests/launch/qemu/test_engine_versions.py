@@ -62,3 +62,27 @@ def test_each_qemu_is_run_and_with_pairs_each_way_between_them(
 def test_qemus_are_for_a_real_qemu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", CONFIG, "--engine", "emulator", "--pairs", "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == "livemig: --qemu and --pairs are for --engine qemu\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["run", CONFIG, "--check-determinism"], "--check-determinism: a real QEMU does not run twice alike"),
+        (["source", CONFIG, "--connect", "unix:nobody"], "a side of its own is livemig's emulator"),
+        (["run", CONFIG, "--qemu-root", "/nonexistent"], "no QEMU was unpacked there"),
+        (["run", str(Path(CONFIG).with_name("darwin-g3beige.toml")), "--engine", "qemu"], "with engine.kind = 'qemu'"),
+    ],
+)
+def test_what_a_real_qemu_cannot_is_one_line_and_exit_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    problem: str,
+) -> None:
+    fake(tmp_path / "qemu-system-ppc", "10.0.2")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert problem in said
+    assert said.count("\n") == 1
