@@ -16,6 +16,7 @@ from livemig.analysis.observer import Observer, close, observe
 from livemig.analysis.ownership import Ownership
 from livemig.analysis.pending import Pending
 from livemig.analysis.policy import TimePolicy
+from livemig.analysis.stated import StatedBound
 from livemig.analysis.stretch import interleaved, stretches
 from livemig.analysis.throttled import Throttled
 from livemig.analysis.timebase import Timebase
@@ -64,6 +65,7 @@ class Case:
             Census: Census(crossing),
             Throttled: Throttled(manifest.machine.timebase_hz, crossing),
             Transfer: Transfer(crossing),
+            StatedBound: StatedBound(),
             Pending: Pending(crossing, manifest.rule.lost_after_ns),
         }
         if manifest.machine.watchdog:

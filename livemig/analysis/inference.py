@@ -46,7 +46,7 @@ class Restored(NamedTuple):
 
 
 Rule = Callable[[Stopped], list[Restored]]
-"""Of several predictions the nearest counts."""
+"""Of several predictions the nearest counts; none where it comes to the same as a rule before it."""
 
 
 def _frozen(was: Stopped) -> list[Restored]:
@@ -93,6 +93,34 @@ def _other_frequency(was: Stopped) -> list[Restored]:
     return [Restored(tuple(tb * p // q for tb in was.tb), 0, was.decr, 0) for p, q in _RATIOS]
 
 
+def _before_tb(was: Stopped) -> list[Restored]:
+    """DECR is set to keep to a TB that is the bare clock yet; told from `absolute` where the guest set its TB."""
+    ahead = was.tb[0] - was.bare
+    decr = tuple(None if value is None else value + ahead for value in was.decr)
+    return [Restored(was.tb, was.blackout_ns, decr, 0)] if ahead else []
+
+
+def _before_clock(was: Stopped) -> list[Restored]:
+    """DECR is set to keep to the TB of a machine that has just started."""
+    pairs = zip(was.tb, was.decr, strict=True)
+    decr = tuple(None if value is None else tb + value for tb, value in pairs)
+    return [Restored(was.tb, was.blackout_ns, decr, 0)]
+
+
+def _double_read(was: Stopped) -> list[Restored]:
+    """DECR has come down for a microsecond more than TB has gone on."""
+    return [Restored(was.tb, was.blackout_ns, was.decr, was.blackout_ns + 1000)]
+
+
+def _per_cpu(was: Stopped) -> list[Restored]:
+    """Each CPU is 20 us behind the one before it, TB and DECR together."""
+    behind = [cpu * 20_000 * was.hz // NS_PER_S for cpu in range(len(was.tb))]
+    tb = tuple(value - less for value, less in zip(was.tb, behind, strict=True))
+    pairs = zip(was.decr, behind, strict=True)
+    decr = tuple(None if value is None else value + less for value, less in pairs)
+    return [Restored(tb, was.blackout_ns, decr, was.blackout_ns)] if len(tb) > 1 else []
+
+
 RULES: Final[Mapping[str, Rule]] = {
     "none": _none,
     "absolute": _absolute,
@@ -105,6 +133,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "kvm-tbu40": _tbu40,
     "tb-write-dropped": _write_dropped,
     "frequency-change": _other_frequency,
+    "cpu-before-machine": _before_tb,
+    "deadline-before-clock": _before_clock,
+    "double-read": _double_read,
+    "per-cpu-timebase": _per_cpu,
 }
 """By preference: of strategies that fit equally well the first is named."""
 
@@ -144,6 +176,7 @@ def infer(stop: Moment, resume: Moment, hz: int, decrementer_bits: int, stops_at
     residuals = {
         name: min(_residual(restored, *now, hz, decrementer_bits) for restored in rule(was))
         for name, rule in RULES.items()
+        if rule(was)
     }
     best = min(residuals, key=residuals.__getitem__)
     ties = tuple(name for name, ticks in residuals.items() if name != best and ticks <= residuals[best] + 1)

@@ -97,7 +97,10 @@ class Link(Section):
         default=LINK_RATE.parse("1Gbit/s"), description="rate at which bytes enter the link"
     )
     latency: Annotated[int, Quantity(TIME, "1us", "1min")] = Field(
-        default=TIME.parse("100us"), description="delay of every byte, one way"
+        default=TIME.parse("100us"), description="delay of every byte, one way: from the source to the destination"
+    )
+    return_latency: Annotated[int, Quantity(TIME, "0ns", "1min")] = Field(
+        default=0, description="the same from the destination to the source; 0ns for `latency`"
     )
     jitter: Annotated[int, Quantity(TIME, "0ns", "1min")] = Field(
         default=0, description="further delay, random from 0 to this; the order of bytes stays"

@@ -32,6 +32,7 @@ StrategyName = Literal[
     "frequency-change",
     "decr-only",
     "line-not-recomputed",
+    "channel-clock",
 ]
 STRATEGIES: Final[tuple[str, ...]] = get_args(StrategyName)
 

@@ -74,14 +74,16 @@ def link(config: Config, side: str) -> LinkModel:
     """The link as ``side`` sends on it."""
     seed = config.run.seed * 2 + (side == SOURCE)
     catch_up = 0 if config.run.clock == "virtual" else _CATCH_UP_NS
-    return LinkModel(config.link.bandwidth, config.link.latency, config.link.jitter, seed, catch_up)
+    latency = (config.link.return_latency if side == DESTINATION else 0) or config.link.latency
+    return LinkModel(config.link.bandwidth, latency, config.link.jitter, seed, catch_up)
 
 
 def answer_ns(config: Config) -> int:
     """The host time that an answer of the peer may take because of the link: in virtual time none."""
     if config.run.clock == "virtual":
         return 0
-    return int(2 * (config.link.latency + config.link.jitter) / config.run.rate)
+    there_and_back = config.link.latency + (config.link.return_latency or config.link.latency)
+    return int((there_and_back + 2 * config.link.jitter) / config.run.rate)
 
 
 def settings(config: Config) -> Settings:

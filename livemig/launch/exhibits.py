@@ -80,6 +80,9 @@ EXHIBITS: Final[Mapping[str, Exhibit]] = dict(
             guest__sets_timebase=10**9,
         ),
         _strategy("line-not-recomputed", "the line is not sent", "tb-offset", **_MASKED, machine__model="pseries"),
+        _strategy("tb-offset", "two clocks that disagree", "channel-clock", host__clock_skew="300ms"),
+        _strategy("snapshot-tuple", "two clocks that disagree", "channel-clock", host__clock_skew="-20ms"),
+        _strategy("negative-delta", "a negative gap is believed", "channel-clock", host__clock_skew="-80ms"),
         (
             "frequency-change",
             Exhibit(

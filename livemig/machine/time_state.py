@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from livemig.machine.cpu import TimerState
 from livemig.timers.facility import TimerFacility
@@ -66,17 +67,32 @@ class TimeState:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerClock:
+    """By how much the other host's time of day is ahead of this one's, and by how much that may be wrong, in ns."""
+
+    offset_ns: int
+    bound_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class HostView:
     """All that the emulator's host tells about time at one instant.
 
     Args:
         time_of_day_ns: the host's wall clock. ticks: its cycle counter (``cpu_get_host_ticks``), of frequency
-            ``tick_hz``: a TSC or any other, unrelated to the guest's timebase.
+            ``tick_hz``: a TSC or any other, unrelated to the guest's timebase. peer: what is known of the other
+            host's clock; None: nothing.
     """
 
     time_of_day_ns: int
     ticks: int
     tick_hz: int
+    peer: PeerClock | None = None
+
+    def as_fields(self) -> dict[str, Any]:
+        """For the log."""
+        fields = asdict(self)
+        return fields if self.peer is not None else {name: fields[name] for name in fields if name != "peer"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ sent, it refuses before that, and the source runs on.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from livemig.errors import ProtocolError
@@ -51,6 +50,7 @@ class Destination(Side):
         steps = {
             "hello": self._hello,
             "pass_end": self._pass_end,
+            "probe": self._probe,
             "snapshot": self._snapshot,
             "switchover": self._switchover,
             "cancel": self._cancel,
@@ -84,7 +84,7 @@ class Destination(Side):
         self._emit(
             now, "state_restored", strategy=strategy.name, tb_before=fresh.tb(), tb_after=after.tb(),
             clock_ns=after.clock_ns, decr_before=[fresh.decr(i) for i in fresh.cpus],
-            decr_after=[after.decr(i) for i in after.cpus], host=asdict(host), saved=read.time.together(),
+            decr_after=[after.decr(i) for i in after.cpus], host=host.as_fields(), saved=read.time.together(),
             machine_version=read.form.number, lost=read.form.lacks(),
         )  # fmt: skip
         machine.resume(now)
@@ -139,6 +139,12 @@ class Destination(Side):
             return ""
         self.machine.count_at(hz)
         return f"the guest's timebase is counted at {hz} Hz here too, where it would be {ours} Hz"
+
+    def _probe(self, now: int, frame: Frame) -> None:
+        if self.status not in (Status.ACTIVE, Status.DEVICE):
+            raise ProtocolError(frame.type, "type", f"not expected in status {self.status}")
+        time_of_day_ns = self.host.at(now).time_of_day_ns
+        self._send(now, "reply", {"received_ns": time_of_day_ns, "replied_ns": time_of_day_ns})
 
     def _pass_end(self, now: int, frame: Frame) -> None:
         self._need(frame, Status.ACTIVE)

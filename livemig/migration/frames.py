@@ -119,6 +119,9 @@ FRAMES: Final[Mapping[str, FrameType]] = {
     # The payload is a msgpack map of sections, opaque here.
     "snapshot": FrameType(max_payload=MAX_SNAPSHOT),
     "loaded": FrameType({"ram_digest": text(100)}),
+    # What is the time there? Times of day of the destination: when the probe came, when the reply leaves.
+    "probe": FrameType(),
+    "reply": FrameType({"received_ns": TIME, "replied_ns": TIME}),
     # After it the destination owns the guest.
     "switchover": FrameType({"stopped_ns": TIME, "resume_ns": TIME}),
     "resumed": FrameType(),

@@ -5,7 +5,7 @@ What is sent while the guest runs is `livemig.migration.precopy`'s affair.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 from livemig.errors import ProtocolError
@@ -14,6 +14,7 @@ from livemig.machine.machine import Machine
 from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host
 from livemig.migration.frames import MAX_REASON, PROTOCOL_VERSION, Frame
+from livemig.migration.peer_clock import FIRST, PeerClockMeter
 from livemig.migration.precopy import Precopy
 from livemig.migration.progress import progress
 from livemig.migration.settings import Settings
@@ -32,6 +33,9 @@ class Source(Side):
         self, machine: Machine, strategy: Strategy, host: Host, wire: Wire, settings: Settings, emit: Emit
     ) -> None:
         self._due: int | None = None
+        self._asked = False
+        self.peer = PeerClockMeter()
+        self._probed = 0
         super().__init__(machine, host, wire, settings, emit)
         self.strategy = strategy
         self.precopy = Precopy(machine, settings, emit, self._send)
@@ -43,7 +47,7 @@ class Source(Side):
         self._last_pass = False
         self._digest = ""
         self._parts = snapshot.TimeParts({})
-        self._saved_at = 0
+        self._saved_at = self._asked_at = 0
 
     # -- what the driver calls ------------------------------------------------------------------------------------
 
@@ -56,6 +60,15 @@ class Source(Side):
     @due.setter
     def due(self, value: int | None) -> None:
         self._due = value
+
+    @property
+    def asked(self) -> bool:
+        """A frame that must be answered is on its way: what was asked for, or a probe."""
+        return self._asked or self.peer.waiting
+
+    @asked.setter
+    def asked(self, value: bool) -> None:
+        self._asked = value
 
     def start(self, now: int, to_file: bool = False) -> None:
         """``migrate``: say hello. ``to_file``: nobody answers; the driver says ``bye`` when all is on the disk."""
@@ -82,7 +95,9 @@ class Source(Side):
             return
         if frame.type == "refuse":
             self.fail(now, f"the destination refused: {frame.fields['reason']}")
-        elif self.asked and frame.type == self._expected:
+        elif self.peer.waiting and frame.type == "reply":
+            self._replied(now, frame)
+        elif self._asked and frame.type == self._expected:
             self.asked = False
             answers[frame.type](now, frame)
         else:
@@ -96,6 +111,8 @@ class Source(Side):
             return
         self.due = None
         if self.status is Status.ACTIVE:
+            if self.precopy.passes > self._probed:
+                self._probe(now)
             self.due = self.precopy.step(now)
             if self._due is None:
                 self._stop(now)
@@ -141,7 +158,24 @@ class Source(Side):
 
     # -- one a state ------------------------------------------------------------------------------------------------
 
+    def _probe(self, now: int) -> None:
+        """Ask for the time there, if the strategy wants to know and is not waiting for it: the line is free."""
+        if self.strategy.measures_peer and not self._to_file and not self.peer.waiting:
+            self._probed = self.precopy.passes
+            self.peer.sent(self.host.at(now).time_of_day_ns)
+            self._send(now, "probe")
+
+    def _replied(self, now: int, frame: Frame) -> None:
+        received, replied = frame.fields["received_ns"], frame.fields["replied_ns"]
+        self.peer.answered(received, replied, self.host.at(now).time_of_day_ns)
+        if self.status is Status.SETUP:
+            self._welcomed(now)
+
     def _welcomed(self, now: int, frame: Frame | None = None) -> None:
+        if self.peer.samples < FIRST:
+            self._probe(now)
+        if self.peer.waiting:
+            return
         self._enter(now, Status.ACTIVE)
         self.active_ns = now
         self.precopy.begin(now)
@@ -152,7 +186,7 @@ class Source(Side):
         machine.stop(now, RunState.FINISH_MIGRATE)
         self.precopy.stopped(now)
         self.stopped_ns = now
-        host = self.host.at(now)
+        host = replace(self.host.at(now), peer=self.peer.best)
         saved, self._saved_at = self.strategy.save(machine.time_state(now), host), host.time_of_day_ns
         form = self.settings.form
         self._parts = parts(self.strategy, saved, form)
@@ -161,7 +195,7 @@ class Source(Side):
         self._emit(now, "machine_stopped", **facts, ram_digest=self._digest)
         self._emit(
             now, "state_saved", strategy=self.strategy.name, tb=facts["tb"], clock_ns=facts["clock_ns"],
-            decr=facts["decr"], host=asdict(host), saved=self._parts.together(),
+            decr=facts["decr"], host=host.as_fields(), saved=self._parts.together(),
             machine_version=form.number, lost=lost(self.strategy, saved, form),
         )  # fmt: skip
         if self.settings.pause_before_switchover:
@@ -189,8 +223,9 @@ class Source(Side):
             self.fail(now, "the destination's RAM differs")
             return
         # one more trip of the link is to come: hold the guest here as long as the downtime asked for allows
-        trip = frame.arrives_ns - frame.sent_ns
-        self.due = max(now, self._stopped_at() + self.settings.downtime_ns - 2 * trip)
+        back = frame.arrives_ns - frame.sent_ns
+        forth = now - self._asked_at - back
+        self.due = max(now, self._stopped_at() + self.settings.downtime_ns - max(2 * back, forth))
 
     def _switch_over(self, now: int) -> None:
         """The point of no return: from here on the guest is the destination's, or nobody's until it says so."""
@@ -215,6 +250,7 @@ class Source(Side):
     def _ask(self, now: int, kind: str, fields: dict[str, Any] | None = None, payload: bytes = b"") -> None:
         self._expected = "bye" if self._to_file else _ANSWERS[kind]
         self.asked = not self._to_file or kind == "switchover"
+        self._asked_at = now
         self._send(now, kind, fields, payload)
         if self._to_file and kind == "hello":
             self._welcomed(now)
@@ -227,6 +263,7 @@ class Source(Side):
 
     def _end(self, now: int) -> None:
         self.asked, self.due, self.ended_ns = False, None, now
+        self.peer.give_up()
         self.precopy.release(now)
 
     def _resume(self, now: int) -> None:

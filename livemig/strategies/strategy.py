@@ -48,6 +48,8 @@ class Strategy(ABC):
     """What :meth:`save` gives: by name."""
     any_frequency: ClassVar[bool] = False
     """It may be restored on a machine whose timebase has another frequency."""
+    measures_peer: ClassVar[bool] = False
+    """On the source it wants to know how far the destination's time of day is from its own."""
 
     @abstractmethod
     def save(self, time: TimeState, host: HostView) -> Saved:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from livemig.strategies.absolute import Absolute, AbsoluteFrozenTb
+from livemig.strategies.channel_clock import ChannelClock
 from livemig.strategies.clamp import Clamped, NegativeDelta, QemuDeadClamp
 from livemig.strategies.kvm import KvmRandomDec, KvmRawOffset, KvmTbu40
 from livemig.strategies.none import Nothing
@@ -42,5 +43,6 @@ STRATEGIES: Mapping[str, Strategy] = {
         FrequencyChange(),
         DecrOnly(),
         LineNotRecomputed(),
+        ChannelClock(),
     )
 }

@@ -33,6 +33,8 @@ def inferred(
         ("tb-offset", 1100, -70, {"snapshot-tuple", "channel-clock", "clamped"}),
         ("frequency-change", 250, 30, set()),
         ("frequency-change", 666, 30, set()),
+        ("deadline-before-clock", 1100, 1030, set()),  # against a TB of 0
+        ("double-read", 1100, -1070, set()),  # a microsecond
     ],
 )
 def test_a_guest_that_never_set_its_timebase(strategy: str, tb: int, decr: int, ties: set[str]) -> None:
@@ -47,6 +49,7 @@ def test_a_guest_that_never_set_its_timebase(strategy: str, tb: int, decr: int, 
         ("absolute-frozen-tb", 1000, 30, {"qemu-dead-clamp"}),
         ("tb-write-dropped", 400, 30, set()),
         # The offset, 1100 - 400, is rounded up to 2^24: TB is 400 + 16777216, which is 16776616 more than it was.
+        ("cpu-before-machine", 1100, 630, set()),  # against a TB 600 lower
         ("kvm-tbu40", 16_777_616, 30 - 16_776_616, set()),
     ],
 )
@@ -117,3 +120,11 @@ def test_a_run_of_ours_keeps_the_strategy_asked_for_and_a_foreign_one_gets_the_i
     foreign = judged(*frozen, strategy=None, engine="qemu").as_dict()
     assert (ours["strategy"], ours["inference"]["strategy"]) == ("tb-offset", "absolute-frozen-tb")
     assert foreign["strategy"] == "absolute-frozen-tb"
+
+
+def test_cpus_that_were_loaded_one_after_the_other_are_known_by_their_distance() -> None:
+    """20 us a CPU: 20,000 ticks."""
+    before = Moment.of(stop(50, tb=90_000, cpu_tb=[90_000] * 3, decr=[30, 40, 50], clock_ns=90_000), ("s", 1))
+    after = resume(150, tb=90_100, cpu_tb=[90_100, 70_100, 50_100], decr=[-70, 19_940, 39_950])
+    found = infer(before, Moment.of(after, ("d", 1)), GHZ, 32)
+    assert (found.strategy, found.residual_ticks, found.ties) == ("per-cpu-timebase", 0, ())

@@ -96,6 +96,8 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
                 "kvm-tbu40": 16_777_116,  # TB: 150, not 50 + 2^24
                 "tb-write-dropped": 100,
                 "frequency-change": 100,
+                "deadline-before-clock": 150,  # DECR: 92, not 192 + 50
+                "double-read": 1000,  # a microsecond
             },
         },
         "attribution": [],

@@ -40,7 +40,7 @@ def test_a_guest_that_hangs_at_one_glance() -> None:
         "\n"
         "  migration  completed · the destination owns the guest · blackout 500 ms · 1 pass, 3 MiB\n"
         "  resume     TB exact · DECR 6,640,008 ticks (400 ms) too high on cpu 0 · policy advance\n"
-        "  strategy   tb-offset (or snapshot-tuple, channel-clock, clamped), by TB and DECR, "
+        "  strategy   tb-offset (or snapshot-tuple, channel-clock, clamped, per-cpu-timebase), by TB and DECR, "
         "6,640,008 ticks (400 ms) off; none was asked for\n"
         "  end        guest time is the world's\n"
         "  latest     cpu 1 decrementer: 6,640,000 ticks = downtime 6,640,000\n"

@@ -75,7 +75,7 @@ def test_the_defaults_in_units():
             "cancel_at": "0ns", "xbzrle": False, "xbzrle_cache_size": "64MiB", "compression": "none", "zstd_level": 1,
             "peer_timeout": "30s", "tls_dir": "", "multifd_channels": 0,
         },
-        "link": {"bandwidth": "1Gbit/s", "latency": "100us", "jitter": "0ns"},
+        "link": {"bandwidth": "1Gbit/s", "latency": "100us", "return_latency": "0ns", "jitter": "0ns"},
         "host": {
             "clock_skew": "0ns",
             "source": {"tick_hz": "2.5GHz", "tick_origin": 0, "clock_origin": "0ns"},

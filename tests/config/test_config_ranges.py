@@ -79,6 +79,7 @@ RANGES = {
     "migration.multifd_channels": ("", 0, 16),
     "link.bandwidth": ("bit/s", 1, 10**12),
     "link.latency": ("ns", US, 60 * S),
+    "link.return_latency": ("ns", 0, 60 * S),
     "link.jitter": ("ns", 0, 60 * S),
     "host.clock_skew": ("ns", -(10**6) * H, 10**6 * H),
     "host.source.tick_hz": ("Hz", 1, 10**10),

@@ -168,6 +168,7 @@ CHANGES: dict[str, list[str]] = {
     "migration.cancel_at": ["migration.cancel_at=103ms"],
     "link.bandwidth": ["link.bandwidth=900Mbit/s"],
     "link.latency": ["link.latency=150us"],
+    "link.return_latency": ["link.return_latency=150us"],
     "link.jitter": ["link.jitter=50us"],
     "host.clock_skew": ["host.clock_skew=-1ms"],
     "host.source.tick_hz": ["host.source.tick_hz=2GHz"],

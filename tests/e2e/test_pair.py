@@ -80,6 +80,33 @@ def test_the_transport_changes_nothing_in_the_logs(kind: str, transport: str, ch
         assert (tmp_path / "pair" / log).read_bytes() == (tmp_path / "pure" / log).read_bytes()
 
 
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+def test_clocks_that_are_measured_on_the_channel_measure_the_same_in_two_processes(
+    transport: str, tmp_path: Path
+) -> None:
+    settings = ["migration.strategy=channel-clock", "host.clock_skew=-2h"]
+    settings += ["link.jitter=40us", "link.return_latency=1ms"]
+    overrides = [part for setting in settings for part in ("--set", setting)]
+    config = small(tmp_path, migration=f'transport = "{transport}"')
+    result, _ = run(tmp_path / "pair", config, *overrides)
+    assert result["checks"]["tb_error_within_bound"]["verdict"] == "valid"
+    (tmp_path / "pure").mkdir()
+    run_pure(load(str(config), settings), tmp_path / "pure")
+    for log in LOGS:
+        assert (tmp_path / "pair" / log).read_bytes() == (tmp_path / "pure" / log).read_bytes()
+
+
+def test_clocks_are_measured_in_real_time_too(tmp_path: Path) -> None:
+    """The launcher gives both processes one monotonic clock, so the skew is exactly what was configured."""
+    settings = ["--clock", "wall", "--set", "migration.strategy=channel-clock", "--set", "host.clock_skew=-2h"]
+    result, _ = run(tmp_path / "wall", small(tmp_path), *settings)
+    assert result["checks"]["tb_error_within_bound"]["verdict"] == "valid"
+    (line,) = [line for line in (tmp_path / "wall/source.jsonl").open() if '"state_saved"' in line]
+    peer = json.loads(line)["host"]["peer"]
+    assert 0 < peer["bound_ns"] < 10**9
+    assert abs(peer["offset_ns"] + 7200 * 10**9) <= peer["bound_ns"]
+
+
 def _burn(seconds: float) -> None:
     import time
 

@@ -13,7 +13,7 @@ from livemig.launch.exhibits import EXHIBITS, Exhibit, toml
 from livemig.launch.museum import Shown, museum_text, show
 from livemig.strategies.table import STRATEGIES
 
-LATER = {"snapshot-tuple", "negative-delta", "decr-only"}
+LATER = {"decr-only"}
 
 # what each bug does to the guest, and so who must see it
 CAUGHT = {
@@ -34,6 +34,9 @@ CAUGHT = {
     "pending-dropped": {"pending_preserved", "no_interrupt_lost"},
     "tb-write-dropped": {"tb_monotonic", "tb_continuous"},  # a second of 10^9 ticks is gone
     "line-not-recomputed": {"pending_preserved", "no_interrupt_lost"},
+    "tb-offset": {"tb_continuous"},  # 300 ms ahead, and DECR with it
+    "snapshot-tuple": {"tb_continuous"},  # 20 ms behind; what was due in the blackout is due in 30 ms of it too
+    "negative-delta": {"tb_continuous", "tb_monotonic"},  # 30 ms back
     "frequency-change": {"tb_monotonic", "tb_continuous"},  # a quarter
 }
 

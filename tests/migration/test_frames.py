@@ -46,6 +46,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "encoded": {"encoding": "xbzrle", "runs": [[3, 2]], "zero": [[5, 2]], "sizes": [3, 0]},
     "pass_end": {"pass": 1, "pages": 5},
     "snapshot": {},
+    "probe": {},
+    "reply": {"received_ns": 5, "replied_ns": 7},
     "loaded": {"ram_digest": "0f"},
     "switchover": {"stopped_ns": -1, "resume_ns": 1},
     "resumed": {},

@@ -49,6 +49,8 @@ class Crossing:
     host_ticks: tuple[int, int]
     hz_there: int
     reset: str = "clock"
+    measured_ns: int | None = None
+    """What s was measured as; None: it was not."""
 
     @property
     def per_cpu(self) -> int:
@@ -256,6 +258,7 @@ PREDICTIONS: dict[str, Callable[[Crossing], Predicted]] = {
     "frequency-change": lambda c: values(c, c.tb() - c.bare + c.clock_ns * c.hz_there // S),
     "decr-only": decr_only,
     "line-not-recomputed": line_not_recomputed,
+    "channel-clock": lambda c: coherent(c, max(0, c.blackout_ns + c.skew_ns - (c.measured_ns or 0))),
 }  # fmt: skip
 
 OTHER_FREQUENCY = {"none", "host-ticks", "snapshot-tuple", "tb-write-dropped", "frequency-change"}
@@ -287,4 +290,5 @@ def crossings(draw: st.DrawFn, other_frequency: bool = False) -> Crossing:
         (draw(st.integers(0, 1 << 62)), draw(st.integers(0, 1 << 62))),
         draw(st.integers(1, S)) if other_frequency else hz,
         draw(st.sampled_from(["clock", "expired", "raised", "zero"])),
+        draw(st.none() | st.integers(-(10**10), 10**10)),
     )

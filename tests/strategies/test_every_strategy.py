@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from livemig.guests.periodic import Periodic
 from livemig.machine.cpu import Cpu, TimerState
-from livemig.machine.time_state import Host, TimeState
+from livemig.machine.time_state import Host, PeerClock, TimeState
 from livemig.strategies.table import STRATEGIES
 from livemig.timers.book3s import Book3S
 from livemig.timers.decrementer import Decrementer, DecrementerModel, Reset
@@ -53,6 +53,7 @@ def simulated(name: str, c: Crossing) -> Predicted:
     here = Host(0, c.host_hz[0], c.host_ticks[0]).at(0)
     there = Host(c.skew_ns, c.host_hz[1], c.host_ticks[1]).at(c.blackout_ns)
     here, there = (replace(view, time_of_day_ns=view.time_of_day_ns + EPOCH) for view in (here, there))
+    here = replace(here, peer=None if c.measured_ns is None else PeerClock(c.measured_ns, 1))
     before = stopped(c)
     saved = strategy.check(strategy.save(before, here), c.cpus, c.per_cpu)
     after = strategy.restore(started(c), saved, there)

@@ -16,11 +16,18 @@ from livemig.analysis.checks.interrupts import (
     pending_preserved,
 )
 from livemig.analysis.checks.machine import blackout_as_configured, one_owner, ram_identical
-from livemig.analysis.checks.timebase import tb_continuous, tb_monotonic, tb_not_throttled, tb_synchronised
+from livemig.analysis.checks.timebase import (
+    tb_continuous,
+    tb_error_within_bound,
+    tb_monotonic,
+    tb_not_throttled,
+    tb_synchronised,
+)
 from livemig.analysis.checks.twin import as_if_never_migrated, as_twin
 from livemig.analysis.checks.watchdog import no_false_watchdog
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.observer import Observer
+from livemig.analysis.stated import StatedBound
 from livemig.analysis.throttled import Throttled
 from livemig.analysis.transfer import Transfer
 from livemig.analysis.twin import Twin
@@ -40,6 +47,7 @@ CHECKS: Final[dict[str, Check]] = {
         lateness_bounded,
         tb_monotonic,
         tb_continuous,
+        tb_error_within_bound,
         tb_synchronised,
         tb_not_throttled,
         decr_matches_tb,
@@ -69,6 +77,7 @@ def _in_vain(case: Case) -> bool:
 _ONLY_IF: Final[dict[Check, Callable[[Case], bool]]] = {
     as_if_never_migrated: _in_vain,
     tb_not_throttled: lambda case: case[Throttled].stretches > 0,
+    tb_error_within_bound: lambda case: case[StatedBound].bound_ns is not None,
 }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from livemig.analysis.case import Case
-from livemig.analysis.continuity import reading_ticks, tb_error, tb_skew, tolerance_ticks
+from livemig.analysis.continuity import reading_ticks, tb_error, tb_errors, tb_skew, tolerance_ticks
 from livemig.analysis.crossing import Crossing
-from livemig.analysis.manifest import FREEZE
+from livemig.analysis.manifest import ADVANCE, FREEZE
 from livemig.analysis.policy import TimePolicy
+from livemig.analysis.stated import StatedBound
 from livemig.analysis.throttled import Throttled
-from livemig.analysis.ticks import to_ns
+from livemig.analysis.ticks import NS_PER_S, to_ns
 from livemig.analysis.timebase import Timebase
 from livemig.analysis.units import duration, plural
 from livemig.analysis.verdict import Verdict, invalid, not_exercised, unknown, valid
@@ -57,6 +58,20 @@ def tb_not_throttled(case: Case) -> Verdict:
         return invalid(f"TB is {by} {'ahead' if error > 0 else 'behind'} while the guest is throttled", seen)
     readings = plural(throttled.readings, "reading")
     return valid(f"TB keeps to the world in {readings} over {duration(throttled.total_ns)} of throttling", seen)
+
+
+def tb_error_within_bound(case: Case) -> Verdict:
+    """Where the strategy states by how much it may misjudge the blackout, TB is off no more; within a tick."""
+    stated, hz = case[StatedBound], case.manifest.machine.timebase_hz
+    stop, resume = case[Crossing].ends()
+    if stated.bound_ns is None or stated.seen is None:
+        return not_exercised("the strategy states no bound")
+    error = tb_errors(stop, resume, hz)[ADVANCE]
+    is_off = f"TB is {plural(abs(error), 'tick')} ({duration(to_ns(abs(error), hz))}) off the world's"
+    bound = f"{duration(stated.bound_ns)} at most were stated"
+    allowed = -(-stated.bound_ns * hz // NS_PER_S) + tolerance_ticks(case.manifest)
+    said = invalid if abs(error) > allowed else valid
+    return said(f"{is_off}; {bound}", stated.seen, stop.seen, resume.seen)
 
 
 def tb_synchronised(case: Case) -> Verdict:
