@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from livemig.config.write import scalar
+
 Value = str | int
 Keys = Mapping[str, Value]
 
@@ -55,6 +57,10 @@ def _strategy(name: str, bug: str, fix: str, **scenario: Value) -> tuple[str, Ex
 _MASKED: Final[Mapping[str, Value]] = {"guest__masked_every": "20ms", "guest__masked_for": "15ms"}
 _FREEZE: Final[Mapping[str, Value]] = {"migration__time_policy": "freeze"}
 
+_E500: Final[Keys] = {"machine.model": "e500", "guest.kind": "embedded"}
+_DECR_ONLY: Final[Keys] = {"migration.strategy": "decr-only"}
+_TB_OFFSET: Final[Keys] = {"migration.strategy": "tb-offset"}
+
 EXHIBITS: Final[Mapping[str, Exhibit]] = dict(
     [
         _strategy("none", "no timer is sent", "tb-offset"),
@@ -80,6 +86,45 @@ EXHIBITS: Final[Mapping[str, Exhibit]] = dict(
             guest__sets_timebase=10**9,
         ),
         _strategy("line-not-recomputed", "the line is not sent", "tb-offset", **_MASKED, machine__model="pseries"),
+        _strategy(
+            "decr-only", "HDECR is not sent", "tb-offset", machine__model="powernv", guest__kind="hypervisor",
+            guest__hypervisor__guest="periodic",
+        ),
+        ("fit-not-sent", Exhibit("the FIT is not sent", {**_E500, **_DECR_ONLY}, _TB_OFFSET)),
+        (
+            "watchdog-not-rearmed",
+            Exhibit(
+                "a hung guest's watchdog is dead",
+                {
+                    **_E500, **_DECR_ONLY, "guest.embedded.fit": False, "guest.embedded.pets_for": "230ms",
+                    "checks.twin": True, "run.duration": "600ms",
+                },
+                _TB_OFFSET,
+            ),
+        ),
+        (
+            "booke-inverted-compare",
+            Exhibit(
+                "a running DECR reads 0",
+                {**_E500, "machine.booke.inverted_read": True},
+                {"machine.booke.inverted_read": False},
+            ),
+        ),
+        (
+            "state-7.2",
+            Exhibit(
+                "an old form without timers", {"migration.machine_version": "7.2"},
+                {"migration.machine_version": "newest"},
+            ),
+        ),
+        (
+            "state-8.2",
+            Exhibit(
+                "an old form without pending",
+                {"guest.masked_every": "20ms", "guest.masked_for": "15ms", "migration.machine_version": "8.2"},
+                {"migration.machine_version": "newest"},
+            ),
+        ),
         _strategy("tb-offset", "two clocks that disagree", "channel-clock", host__clock_skew="300ms"),
         _strategy("snapshot-tuple", "two clocks that disagree", "channel-clock", host__clock_skew="-20ms"),
         _strategy("negative-delta", "a negative gap is believed", "channel-clock", host__clock_skew="-80ms"),
@@ -104,5 +149,4 @@ EXHIBITS: Final[Mapping[str, Exhibit]] = dict(
 
 def toml(keys: Keys) -> str:
     """A configuration file with ``keys``."""
-    written = (f'"{value}"' if isinstance(value, str) else str(value) for value in keys.values())
-    return "".join(f"{key} = {value}\n" for key, value in zip(keys, written, strict=True))
+    return "".join(f"{key} = {scalar(value)}\n" for key, value in keys.items())

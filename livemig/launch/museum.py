@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livemig.config.load import load
+from livemig.config.write import scalar
 from livemig.errors import OutputError, UsageError
 from livemig.launch import run_directory
-from livemig.launch.exhibits import EXHIBITS, Exhibit, Keys, toml
+from livemig.launch.exhibits import EXHIBITS, Exhibit, Keys, Value, toml
 from livemig.launch.pure_pair import run_here
 
 if TYPE_CHECKING:
@@ -109,12 +110,17 @@ def museum_text(shown: Sequence[Shown], colour: bool = False) -> str:
 
     rows = [("exhibit", "the bug", "caught by", "the fix", "under the fix")]
     for each in shown:
-        fix = ", ".join(str(value) for value in each.exhibit.fix.values())
+        fix = ", ".join(_named(key, value) for key, value in each.exhibit.fix.items())
         said = ", ".join(each.blamed) or f"{_held(each.fix)} checks hold"
         rows.append((each.name, each.exhibit.bug, ", ".join(each.caught_by) or "nothing", fix, said))
     lines = table(rows, left=range(5), indent=0)
     marks = ["", *(paint("✓", GREEN, colour) if each.holds else paint("✗", RED, colour) for each in shown)]
     return "\n".join(f"{mark or ' '} {line}" for mark, line in zip(marks, lines, strict=True))
+
+
+def _named(key: str, value: Value) -> str:
+    """A strategy by its name, any other key with it."""
+    return str(value) if key == "migration.strategy" else f"{key.rpartition('.')[2]} = {scalar(value)}"
 
 
 def _held(result: Result) -> int:

@@ -157,7 +157,7 @@ class Destination(Side):
         if read.strategy != self.strategy.name:
             raise ProtocolError("snapshot", "timebase.strategy", f"{read.strategy!r} was not announced")
         per_cpu = len(spec.facility.timers)
-        self._saved = self.strategy.check(joined(self.strategy, read.time, spec.cpus * per_cpu), spec.cpus, per_cpu)
+        self._saved = self.strategy.check(joined(self.strategy, read.time, spec.cpus, per_cpu), spec.cpus, per_cpu)
         digest = self.machine.ram.digest()
         if read.memory["digest"] != digest:
             raise ProtocolError("snapshot", "memory.digest", "the RAM that arrived is not the RAM that was sent")

@@ -36,15 +36,16 @@ def lost(strategy: Strategy, saved: Saved, form: MachineVersion) -> list[str]:
     return [name for name in form.lacks() if there[name]]
 
 
-def joined(strategy: Strategy, sent: TimeParts, timers: int) -> Saved:
-    """What the strategy saved, from its parts, for a machine of so many ``timers``: nothing is pending that was not
-    said to be, and a count that was not sent stands as 0."""
+def joined(strategy: Strategy, sent: TimeParts, cpus: int, per_cpu: int) -> Saved:
+    """What the strategy saved, from its parts, for a machine of ``cpus`` CPUs with ``per_cpu`` timers each: nothing is
+    pending that was not said to be, and a count that was not sent stands as 0."""
+    timers = cpus * per_cpu
     saved = sent.together()
     for name in _of_timers(strategy) if sent.timers is None else ():
         saved[name] = [0] * timers
     for name in INTERRUPTS if sent.pending is None else ():
         if name in strategy.fields:
-            saved[name] = [-1] * timers
+            saved[name] = [-1] * (cpus if strategy.fields[name].each is Each.CPU else timers)
     return saved
 
 
