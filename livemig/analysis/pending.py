@@ -13,7 +13,8 @@ from livemig.analysis.verdict import Evidence
 
 
 class Pending(Observer):
-    """Counts deliveries of what was pending at the stop, until the guest arms that timer again.
+    """Counts deliveries of what was pending at the stop, until the guest arms that timer again; where the timer has
+    reloaded itself since, the first delivery is the one that counts, and a second answers the reload.
 
     What was not pending at the resume, and is raised only ``lost_after_ns`` after it, is another interrupt.
     """
@@ -21,6 +22,7 @@ class Pending(Observer):
     def __init__(self, crossing: Crossing, lost_after_ns: int) -> None:
         self.deliveries: dict[Key, list[Evidence]] = {}
         self._open: set[Key] = set()
+        self._reloaded: set[Key] = set()
         self._crossing = crossing
         self._lost_after = lost_after_ns
 
@@ -48,10 +50,17 @@ class Pending(Observer):
     def _interrupt(self, event: Event, place: Place) -> None:
         if self._open and (key := (event["cpu"], event["timer"])) in self._open:
             self.deliveries[key].append(Evidence(*place, event["t_ns"]))
+            if key in self._reloaded:
+                self._open.discard(key)
 
     def _armed(self, event: Event, place: Place) -> None:
-        if self._open and event["cause"] == "guest":
-            self._open.discard((event["cpu"], event["timer"]))
+        key = event["cpu"], event["timer"]
+        if not self._open or event["cause"] not in ("guest", "reload"):
+            return
+        if event["cause"] == "guest" or self.deliveries.get(key):
+            self._open.discard(key)
+        else:
+            self._reloaded.add(key)
 
     def stretch(self, stretch: Stretch) -> None:
         if self._open:

@@ -148,6 +148,15 @@ def test_pending_preserved() -> None:
     assert said("pending_preserved", stop(50, pending=[[DECR]])) == "unknown"
 
 
+def test_what_a_timer_that_reloads_itself_delivers_next_is_another_interrupt() -> None:
+    reloads = arm(150, 9, side=D, cause="reload")
+    held = [[DECR]]
+    assert pending(irq(150, side=D), reloads, irq(159, side=D), resumed=held).word == "valid"
+    assert pending(reloads, irq(155, side=D), irq(159, side=D), resumed=held).word == "valid"  # masked meanwhile
+    assert "forgotten" in pending(reloads).reason
+    assert pending(irq(150, side=D), irq(159, side=D), resumed=held).word == "invalid"
+
+
 def test_one_owner() -> None:
     assert said("one_owner", *ALIVE, *CROSSES, arm(160, 9, side=D)) == "valid"
     assert said("one_owner", *CROSSES, arm(55, 9, side="source")) == "invalid"
