@@ -21,6 +21,9 @@ class Conflict(NamedTuple):
     allowed: str
 
 
+_IN_WALL_TIME = ("clock_step", "clock_drift", "dirty_burst")
+
+
 def conflicts(config: Config) -> Iterator[Conflict]:
     """All conflicts in ``config``."""
     guest = config.guest
@@ -34,6 +37,7 @@ def conflicts(config: Config) -> Iterator[Conflict]:
     if guest.darwin.min > guest.darwin.max:
         yield _order("guest.darwin.min", guest.darwin.min, "<=", "guest.darwin.max", guest.darwin.max)
     yield from _timers(config)
+    yield from _faults(config)
     ticks, bits = guest.linux.decrementer_max, config.machine.decrementer_bits
     if "linux" in (guest.kind, guest.kind == "hypervisor" and guest.hypervisor.guest) and ticks >= 2 ** (bits - 1):
         yield Conflict(
@@ -130,6 +134,17 @@ def _embedded(config: Config) -> Iterator[Conflict]:
                 f"{getattr(firmware, key)} is no bit that this {machine.model} can choose",
                 ", ".join(map(str, bits)),
             )
+
+
+def _faults(config: Config) -> Iterator[Conflict]:
+    for name, fault in config.fault:
+        if not fault.enabled:
+            continue
+        key = f"fault.{name}.enabled"
+        if config.run.clock == "wall" and name not in _IN_WALL_TIME:
+            yield Conflict((key, "run.clock"), f"{name} acts in virtual time", 'run.clock = "virtual"')
+        if config.migration.transport == "file":
+            yield Conflict((key, "migration.transport"), "there is no link to a file", "unix, tcp, tls")
 
 
 def _fits(config: Config, key: str, ns: int, bits: int) -> Iterator[Conflict]:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from livemig.config.conflicts import conflicts
 from livemig.config.engine import Engine
+from livemig.config.fault import Faults
 from livemig.config.guest import Guest
 from livemig.config.migration import Migration
 from livemig.config.presets import DEFAULT_MODEL, PRESETS, MachineModel
@@ -163,6 +164,7 @@ class Config(Section):
     migration: Migration = Migration()
     link: Link = Link()
     host: Host = Host()
+    fault: Faults = Faults()
     engine: Engine = Engine()
     checks: Checks
 

@@ -12,6 +12,7 @@ from livemig.clock.clock import Clock, VirtualClock, WallClock
 from livemig.config.migration import TIME_POLICY, Migration
 from livemig.config.model import Config
 from livemig.config.presets import MachineVersionName
+from livemig.emulator.faults import faulty
 from livemig.emulator.timers import embedded, facility
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.guests.darwin import Darwin
@@ -20,6 +21,7 @@ from livemig.guests.linux import Linux
 from livemig.guests.memory import MemoryWorkload
 from livemig.guests.periodic import Periodic
 from livemig.guests.trace import Arm, TraceGuest, arms_of
+from livemig.link.faults.link import FaultyLink
 from livemig.link.model import LinkModel
 from livemig.machine.cpu import Masking
 from livemig.machine.machine import Machine, MachineSpec
@@ -67,15 +69,19 @@ def host(config: Config, side: str) -> Host:
     """The host of ``side``; the source's time of day is the true one."""
     own = config.host.source if side == SOURCE else config.host.destination
     skew = 0 if side == SOURCE else config.host.clock_skew
-    return Host(skew, own.tick_hz, own.tick_origin, own.clock_origin)
+    step, drift = config.fault.clock_step, config.fault.clock_drift
+    stepped = (step.at, step.by) if step.enabled and step.side == side else (0, 0)
+    drifting = (drift.at, drift.ppm) if drift.enabled and drift.side == side else (0, 0)
+    return Host(skew, own.tick_hz, own.tick_origin, own.clock_origin, stepped, drifting)
 
 
-def link(config: Config, side: str) -> LinkModel:
+def link(config: Config, side: str) -> LinkModel | FaultyLink:
     """The link as ``side`` sends on it."""
     seed = config.run.seed * 2 + (side == SOURCE)
     catch_up = 0 if config.run.clock == "virtual" else _CATCH_UP_NS
     latency = (config.link.return_latency if side == DESTINATION else 0) or config.link.latency
-    return LinkModel(config.link.bandwidth, latency, config.link.jitter, seed, catch_up)
+    model = LinkModel(config.link.bandwidth, latency, config.link.jitter, seed, catch_up)
+    return faulty(config, side, model)
 
 
 def answer_ns(config: Config) -> int:
@@ -206,7 +212,7 @@ def _masking(config: Config) -> Masking:
 
 
 def _workload(config: Config) -> MemoryWorkload:
-    memory = config.guest.memory
+    memory, burst = config.guest.memory, config.fault.dirty_burst
     pages = config.machine.ram // PAGE
     working_set = max(pages * memory.working_set_percent // 100, 1)
     return MemoryWorkload(
@@ -218,4 +224,5 @@ def _workload(config: Config) -> MemoryWorkload:
         hot=max(working_set * memory.hot_percent // 100, 1),
         hot_share=memory.hot_share_percent,
         filled=memory.filled_percent,
+        burst=(burst.at, burst.duration, burst.rate) if burst.enabled else (0, 0, 0),
     )

@@ -44,10 +44,11 @@ class DestinationEmulator(Emulator):
     ) -> None:
         patience_ns = config.migration.peer_timeout
         super().__init__(build.machine(config, DESTINATION), clock, log, config.run.duration, watch, patience_ns)
+        self.wire = build.link(config, DESTINATION)
         self.side: Destination = Destination(
             self.machine,
             build.host(config, DESTINATION),
-            build.link(config, DESTINATION),
+            self.wire,
             build.settings(config),
             self.emit,
         )

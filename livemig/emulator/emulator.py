@@ -25,7 +25,7 @@ from livemig.machine.cpu import Cpu
 from livemig.machine.machine import Machine
 from livemig.machine.runstate import RunState
 from livemig.migration.frames import MAX_SNAPSHOT, Frame
-from livemig.migration.side import Side
+from livemig.migration.side import Side, Wire
 from livemig.timers.ticks import NS_PER_S
 
 _LOG_EVERY_NS = 1_000_000_000
@@ -65,6 +65,8 @@ class Emulator:
     ) -> None:
         self.machine, self.clock, self.log, self.duration_ns = machine, clock, log, duration_ns
         self.side: Side
+        self.wire: Wire
+        """The link as this side sends on it."""
         self.ended = ""
         """Why the run is over here; empty while it is not."""
         self._watch, self._patience_ns = watch, patience_ns
@@ -339,6 +341,11 @@ class Emulator:
                 signs, since = self.signs(channel), trio.current_time()
             elif trio.current_time() - since >= patience:
                 raise PeerSilent(self._patience_ns)
+
+    def forget_after(self, now: int) -> None:
+        """What has not arrived by ``now`` never will."""
+        self._inbox = [entry for entry in self._inbox if entry[0] <= now]
+        heapq.heapify(self._inbox)
 
     def heard(self, frame: Frame) -> None:
         """``frame`` has come, and is handled when the run's clock shows its arrival."""

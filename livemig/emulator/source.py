@@ -53,7 +53,8 @@ class SourceEmulator(Emulator):
         migration = config.migration
         patience_ns = migration.peer_timeout + build.answer_ns(config)
         super().__init__(build.machine(config, SOURCE), clock, log, config.run.duration, watch, patience_ns)
-        parts = (build.host(config, SOURCE), build.link(config, SOURCE), build.settings(config), self.emit)
+        self.wire = build.link(config, SOURCE)
+        parts = (build.host(config, SOURCE), self.wire, build.settings(config), self.emit)
         self.source = Source(self.machine, STRATEGIES[config.migration.strategy], *parts)
         self.side: Source | Destination = self.source
         self._stored = stored

@@ -54,6 +54,8 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
         "strategy", "tb_before", "tb_after", "clock_ns", "decr_before", "decr_after", "host", "saved",
         "machine_version", "lost",
     ),
+    # A fault of the configuration acts for the first time; `on`: the type of the frame, where it acts on one.
+    "fault_injected": ("fault", "on"),
     # The last line of a log that was written to its end.
     "run_ended": ("reason",),
 }  # fmt: skip

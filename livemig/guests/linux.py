@@ -43,9 +43,10 @@ class Linux(TickGuest):
     def step(self, tb: int, decr: int) -> tuple[int, int]:
         if tb < self._next_tb:
             return min(self._next_tb - tb, self._longest), NEVER
-        self._next_tb = (tb // self._tick + 1) * self._tick  # ticks gone by are not made up: it catches up
-        self._next_tb += self._tick * self._idle_ticks.take()
-        return min(self._next_tb - tb, self._longest), NEVER
+        # ticks gone by are not made up: it catches up
+        following = (tb // self._tick + 1 + self._idle_ticks.take()) * self._tick
+        self._next_tb = following & MASK64
+        return min(following - tb, self._longest), NEVER
 
     @property
     def most(self) -> dict[str, Any]:

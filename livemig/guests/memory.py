@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livemig.guests.draws import draws
-from livemig.timers.ticks import NS_PER_S
+from livemig.timers.ticks import NEVER, NS_PER_S
 
 _PAGE = 4096
 _SLOT_WORDS = 8
@@ -22,7 +22,8 @@ _SLOT_WORDS = 8
 @dataclass(frozen=True, slots=True)
 class MemoryWorkload:
     """Args: ``rate`` bytes of pages a second over all CPUs; ``working_set``, ``hot`` in pages; ``hot_share`` and
-    ``filled`` in per cent; ``locality`` uniform, hot or sequential."""
+    ``filled`` in per cent; ``locality`` uniform, hot or sequential; ``burst``: from when of guest running time (ns),
+    how long, and the rate instead."""
 
     seed: int
     cpus: int
@@ -32,14 +33,24 @@ class MemoryWorkload:
     hot: int
     hot_share: int
     filled: int
+    burst: tuple[int, int, int] = (0, 0, 0)
 
     def writes_before(self, run_ns: int) -> int:
         """How many page writes fall before ``run_ns`` of guest running time."""
-        return run_ns * self.rate // (_PAGE * NS_PER_S)
+        begin, length, rate = self.burst
+        within = min(max(run_ns - begin, 0), length)
+        return ((run_ns - within) * self.rate + within * rate) // (_PAGE * NS_PER_S)
 
     def instant(self, k: int) -> int:
         """The first ns of guest running time that write ``k`` falls before, by :meth:`writes_before`."""
-        return -(-(k + 1) * _PAGE * NS_PER_S // self.rate)
+        begin, length, rate = self.burst
+        left = (k + 1) * _PAGE * NS_PER_S
+        if not length or left <= begin * self.rate:
+            return _over(left, self.rate)
+        left -= begin * self.rate
+        if left <= length * rate:
+            return begin + _over(left, rate)
+        return begin + length + _over(left - length * rate, self.rate)
 
     def pages(self, first: int, count: int, stride: int = 1) -> NDArray[np.int64]:
         """The pages that ``count`` writes fall on, from ``first`` on, each ``stride`` after the other, in order."""
@@ -76,3 +87,8 @@ class MemoryWorkload:
         number = np.arange(len(words))
         chosen = np.flatnonzero((number + 1) * self.filled // 100 > number * self.filled // 100)
         words[chosen] = draws(self.seed ^ 0xF111, 0, len(words))[chosen, np.newaxis] | np.uint64(1)
+
+
+def _over(amount: int, rate: int) -> int:
+    """How long ``amount`` takes at ``rate``, rounded up; NEVER at none."""
+    return -(-amount // rate) if rate else NEVER

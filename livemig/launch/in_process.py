@@ -2,11 +2,15 @@
 virtual time, their frames carried as bytes through memory.
 
 The same emulators as in two processes, and the same bytes in their logs, at a fraction of the cost: what campaigns
-and the museum run. Virtual time only; whoever wants real time wants real processes.
+run, and every scenario with faults in virtual time. Where both sides are in one loop, a link that swallows frames or
+a side that dies needs no agreement about time. Whoever wants real time wants real processes.
 """
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from livemig.clock.clock import VirtualClock
@@ -15,72 +19,16 @@ from livemig.emulator import build
 from livemig.emulator.destination import DestinationEmulator
 from livemig.emulator.emulator import Emulator
 from livemig.emulator.source import SourceEmulator
-from livemig.errors import PeerLost, ProtocolError
+from livemig.errors import LivemigError, PeerLost, PeerSilent, ProtocolError
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION, SOURCE
+from livemig.launch.memory_pipe import Pipe
 from livemig.launch.outcome import PairOutcome
-from livemig.link.buffers import fill
-from livemig.link.channel import Channel, PagesTally
-from livemig.link.inbound import Inbound
-from livemig.link.outbound import Outbound
-from livemig.migration.frames import Frame
+from livemig.link.faults.link import FaultyLink
+from livemig.machine.cpu import Cpu
 from livemig.timers.ticks import NEVER
 
-
-class Pipe(Channel):
-    """One end of a connection; what is posted is with the peer at once."""
-
-    def __init__(self, side: Emulator) -> None:
-        memory = side.machine.ram.memory
-        self._outbound, self._inbound = Outbound(memory), Inbound(memory)
-        self._side = side
-        self.peer: Pipe
-
-    @property
-    def tally(self) -> PagesTally:
-        return self._inbound.tally
-
-    @property
-    def signs(self) -> int:
-        return self._inbound.whole
-
-    @property
-    def signs_of_life(self) -> int:
-        return self._inbound.alive
-
-    def grant(self, memory: memoryview) -> None:
-        self._inbound.memory = memory
-
-    def post(self, frame: Frame, *, not_before: float | None = None) -> None:
-        self.peer.take(memoryview(self._outbound.header(frame)))
-        for piece in self._outbound.payload(frame):
-            self.peer.take(piece)
-
-    def take(self, data: memoryview) -> None:
-        """Bytes from the peer."""
-        try:
-            self._deliver()
-            while data:
-                taken = fill(self._inbound.wants, data)
-                data = data[taken:]
-                self._inbound.received(taken)
-                self._deliver()
-        except ProtocolError as error:
-            self._side.lost(error)
-
-    def _deliver(self) -> None:
-        while (frame := self._inbound.next_frame()) is not None:
-            self._side.heard(frame)
-
-    async def flush(self) -> None:
-        """Nothing waits here."""
-
-    async def receive(self) -> Frame:
-        raise NotImplementedError("what arrives is handed over at once")
-
-    async def aclose(self) -> None:
-        self._outbound.release()
-        self._inbound.release()
+_GONE = "the wait for a frame"
 
 
 def run_in_process(config: Config, directory: Path) -> PairOutcome:
@@ -93,55 +41,194 @@ def run_in_process(config: Config, directory: Path) -> PairOutcome:
     try:
         source = SourceEmulator(config, build.clock(config), logs[0])
         destination = DestinationEmulator(config, build.clock(config), logs[1], None)
-        _connect(source, destination)
-        source.boot()
-        source.connected()
-        _run(source, destination)
-        return _outcome(source, destination)
+        return _Pair(config, source, destination).run()
     finally:
         for log in logs:
             log.close()
 
 
-def _connect(source: SourceEmulator, destination: DestinationEmulator) -> None:
-    ends = [Pipe(side) for side in (source, destination)]
-    for side, end, peer in zip((source, destination), ends, reversed(ends), strict=True):
-        end.peer = peer
-        side.use(end)
+class _Pair:
+    """Both sides, and what is to happen to them from outside."""
 
+    def __init__(self, config: Config, source: SourceEmulator, destination: DestinationEmulator) -> None:
+        self._config, self._source, self._destination = config, source, destination
+        self._running: list[Emulator] = [source, destination]
+        self._events: list[tuple[int, int, Callable[[int], None]]] = []
+        self._frozen: dict[Emulator, int] = {}
+        self._silent: dict[Emulator, tuple[int, int]] = {}
+        """Of a side that awaits its peer: the signs that it had of it, and since when there were no more."""
+        self._killed: list[Emulator] = []
+        self._connected = True
+        self._pipes = [Pipe(side, self._damaged) for side in self._running]
+        for side, pipe, peer in zip(self._running, self._pipes, reversed(self._pipes), strict=True):
+            pipe.peer = peer
+            side.use(pipe)
+            if isinstance(pipe.link, FaultyLink):
+                pipe.link.tell = self._teller(side)
+        self._plan()
 
-def _run(source: SourceEmulator, destination: DestinationEmulator) -> None:
-    running: list[Emulator] = [source, destination]
-    while running:
-        instant, _, side = min((_next(side), rank, side) for rank, side in enumerate(running))
-        if instant == NEVER:
-            side.finish("quit")  # it waits for what will not come, and is told to end
+    def _plan(self) -> None:
+        """The faults of hosts, which are known from the start."""
+        fault = self._config.fault
+        sides: dict[str, Emulator] = {SOURCE: self._source, DESTINATION: self._destination}
+        if fault.pause.enabled:
+            paused = sides[fault.pause.side]
+            self._at(fault.pause.at, lambda now: self._pause(paused, now, fault.pause.duration))
+        if fault.kill.enabled:
+            self._at(fault.kill.at, lambda now: self._kill(sides[fault.kill.side], now))
+        for name, at_side in (("clock_step", fault.clock_step), ("clock_drift", fault.clock_drift)):
+            if at_side.enabled:
+                told = self._teller(sides[at_side.side])
+                self._at(at_side.at, lambda now, name=name, told=told: told(now, name, ""))  # type: ignore[misc]
+
+    def run(self) -> PairOutcome:
+        """To the end."""
+        self._source.boot()
+        self._source.connected()
+        while self._running:
+            instant, rank = min((self._next(side), rank) for rank, side in enumerate(self._running))
+            cut = self._cut_ns()
+            event = self._events[0][0] if self._events else NEVER
+            if cut <= min(instant, event) and cut < NEVER:
+                self._cut(cut)
+            elif event <= instant and event < NEVER:
+                heapq.heappop(self._events)[2](event)
+            elif instant == NEVER:
+                self._running[rank].finish("quit")  # it waits for what will not come, and is told to end
+                self._end(self._running[rank])
+            else:
+                self._step(self._running[rank], instant)
+                self._end(self._running[rank])
+        return self._outcome()
+
+    # -- one side ---------------------------------------------------------------------------------------------------
+
+    def _next(self, side: Emulator) -> int:
+        """When it acts next, by itself, or because it has heard nothing for too long."""
+        if side.must_act():
+            due = side.clock.now()
         else:
-            _step(side, instant)
-        if side.ended:
-            running.remove(side)
-            side.close_log()
-            for peer in running:
-                peer.lost(PeerLost("the wait for a frame"))
+            due = NEVER if (known := side.next_due()) is None else max(known, side.clock.now())
+        return max(min(due, self._patience_ends(side)), self._frozen.get(side, 0))
 
+    def _patience_ends(self, side: Emulator) -> int:
+        if not self._connected or not side.awaits_peer():
+            self._silent.pop(side, None)
+            return NEVER
+        signs = side.signs(self._pipes[side is self._destination])
+        known = self._silent.get(side)
+        if known is None or known[0] != signs:
+            known = self._silent[side] = signs, max(side.clock.now() for side in self._running)
+        return known[1] + self._config.migration.peer_timeout
 
-def _outcome(source: SourceEmulator, destination: DestinationEmulator) -> PairOutcome:
-    if destination.side.owner == DESTINATION:
-        return PairOutcome("completed", DESTINATION, "")
-    side = source.side
-    return PairOutcome(str(side.status), side.owner, side.reason or "no migration was begun")
+    def _step(self, side: Emulator, instant: int) -> None:
+        """Live to ``instant``, and do what is due there."""
+        if instant >= self._patience_ends(side):
+            self._hang_up(side, instant)
+            side.lost(PeerSilent(self._config.migration.peer_timeout))
+        self._live(side, instant)
+        side.at_barrier(instant)
 
+    def _live(self, side: Emulator, instant: int) -> None:
+        for cpu in side.machine.cpus:
+            side.machine.run_cpu(cpu, instant)
+        assert isinstance(side.clock, VirtualClock)
+        side.clock.jump_to(instant)
 
-def _next(side: Emulator) -> int:
-    if side.must_act():
-        return side.clock.now()
-    due = side.next_due()
-    return NEVER if due is None else max(due, side.clock.now())
+    def _end(self, side: Emulator) -> None:
+        """If the run is over there: its peer hears no more of it."""
+        if not side.ended:
+            return
+        self._running.remove(side)
+        side.close_log()
+        if self._connected:
+            self._connected = False
+            for peer in self._running:
+                peer.lost(PeerLost(_GONE))
 
+    def _hang_up(self, side: Emulator, now: int) -> None:
+        """``side`` is there no more, for its peer."""
+        self._connected = False
+        for peer in self._running:
+            if peer is not side:
+                after = now + self._config.link.latency
+                self._at(after, lambda then, peer=peer: self._lose(peer, then, PeerLost(_GONE)))  # type: ignore[misc]
 
-def _step(side: Emulator, instant: int) -> None:
-    for cpu in side.machine.cpus:
-        side.machine.run_cpu(cpu, instant)
-    assert isinstance(side.clock, VirtualClock)
-    side.clock.jump_to(instant)
-    side.at_barrier(instant)
+    # -- what happens to them ---------------------------------------------------------------------------------------
+
+    def _at(self, instant: int, action: Callable[[int], None]) -> None:
+        heapq.heappush(self._events, (instant, len(self._events), action))
+
+    def _teller(self, side: Emulator) -> Callable[[int, str, str], None]:
+        return lambda now, name, kind: side.emit(now, "fault_injected", fault=name, on=kind) if not side.ended else None
+
+    def _cut_ns(self) -> int:
+        """When the connection is lost, if it still stands; not before the migration has made it."""
+        cuts = [pipe.link.cut_ns for pipe in self._pipes if isinstance(pipe.link, FaultyLink)]
+        cut = min(cuts, default=NEVER)
+        return max(cut, self._config.migration.start + 1) if self._connected and cut < NEVER else NEVER
+
+    def _cut(self, now: int) -> None:
+        """Both sides are told; what was on its way is lost."""
+        self._connected = False
+        for side in tuple(self._running):
+            side.forget_after(self._lost_ns())
+            self._lose(side, now, PeerLost(_GONE))
+
+    def _lost_ns(self) -> int:
+        return min(pipe.link.lost_ns for pipe in self._pipes if isinstance(pipe.link, FaultyLink))
+
+    def _damaged(self, side: Emulator, at_ns: int, error: ProtocolError) -> None:
+        """``side`` is to find out when what is damaged arrives there."""
+        self._at(at_ns, lambda now: self._lose(side, now, error))
+
+    def _lose(self, side: Emulator, now: int, error: LivemigError) -> None:
+        if side in self._running:
+            now = max(now, self._frozen.get(side, 0))
+            self._live(side, now)
+            side.lost(error)
+            side.at_barrier(now)
+            self._end(side)
+
+    def _pause(self, side: Emulator, now: int, duration_ns: int) -> None:
+        """It does nothing for so long; its CPUs stand, their timers do not."""
+        if side not in self._running:
+            return
+        self._live(side, now)
+        self._teller(side)(now, "pause", "")
+        stood = [cpu for cpu in side.machine.cpus if side.machine.running and cpu.blocked_at is None]
+        for cpu in stood:
+            cpu.block()
+        self._frozen[side] = now + duration_ns
+        self._at(now + duration_ns, lambda then: self._go_on(side, then, stood))
+
+    def _go_on(self, side: Emulator, now: int, stood: list[Cpu]) -> None:
+        del self._frozen[side]
+        self._live(side, now)
+        for cpu in stood:
+            cpu.unblock()
+
+    def _kill(self, side: Emulator, now: int) -> None:
+        """Its log breaks off; its peer notices as soon as it could."""
+        if side not in self._running:
+            return
+        self._live(side, now)
+        self._teller(side)(now, "kill", "")
+        side.log.flush()
+        self._running.remove(side)
+        self._killed.append(side)
+        if self._connected:
+            self._hang_up(side, now)
+
+    def _outcome(self) -> PairOutcome:
+        source, destination = self._source, self._destination
+        torn = tuple(name for name, side in ((SOURCE, source), (DESTINATION, destination)) if side in self._killed)
+        if destination.side.owner == DESTINATION:
+            if destination in self._killed:
+                return PairOutcome("completed", "none", "the destination, which had the guest, was killed", torn)
+            return PairOutcome("completed", DESTINATION, "", torn)
+        if source in self._killed:
+            return PairOutcome("failed", "none", "the source, which had the guest, was killed", torn)
+        side = source.side
+        outcome = PairOutcome(str(side.status), side.owner, side.reason or "no migration was begun")
+        return replace(outcome, torn=torn)

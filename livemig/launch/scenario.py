@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from livemig.config.model import Config
 from livemig.launch import run_directory
+from livemig.launch.outcome import PairOutcome
 from livemig.launch.pair import Progress, run_pair
 from livemig.strategies.table import STRATEGIES
 
@@ -36,7 +37,7 @@ def run_scenario(
     directory = run_directory.create(out, f"{Path(config_file).stem}-{config.migration.strategy}")
     manifest = run_directory.manifest(config, config_file)
     run_directory.write(directory, manifest)
-    outcome = run_pair(config, directory, progress, meanwhile=_import_the_judge)
+    outcome = _run(config, directory, progress)
     if config.checks.twin:
         from livemig.emulator.twin import run_twin
 
@@ -52,6 +53,15 @@ def run_scenario(
     return result
 
 
+def _run(config: Config, directory: Path, progress: Progress = lambda side, event: None) -> PairOutcome:
+    """In two processes; with faults, in one, where a link may swallow frames and time still goes on."""
+    if any(fault.enabled for _, fault in config.fault) and config.run.clock == "virtual":
+        from livemig.launch.in_process import run_in_process
+
+        return run_in_process(config, directory)
+    return run_pair(config, directory, progress, meanwhile=_import_the_judge)
+
+
 def _import_the_judge() -> None:
     for name in ("judge", "text"):
         import_module(f"livemig.analysis.{name}")
@@ -60,7 +70,7 @@ def _import_the_judge() -> None:
 def run_again(config: Config, directory: Path) -> str:
     """Run what is in ``directory`` once more and compare the logs; gives the first difference, or nothing."""
     with tempfile.TemporaryDirectory(prefix="livemig-again-") as again:
-        run_pair(config, Path(again))
+        _run(config, Path(again))
         for name in LOGS:
             difference = _first_difference(directory / name, Path(again) / name)
             if difference:

@@ -26,8 +26,11 @@ class LinkModel:
         self._last_arrival = 0
         self._frames = 0
 
-    def transmit(self, now: int, size: int) -> tuple[int, int]:
-        """Send ``size`` bytes at ``now``: when the line is free again, and when their last byte arrives (ns)."""
+    def transmit(self, now: int, size: int, kind: str = "") -> tuple[int, int]:
+        """Send ``size`` bytes at ``now``: when the line is free again, and when their last byte arrives (ns).
+
+        ``kind``: of the frame; all are the same to it.
+        """
         self._free = max(now - self._catch_up, self._free) - (-size * 8 * _NS_PER_S // self._bandwidth)
         delay = self._latency
         if self._jitter:

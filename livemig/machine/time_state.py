@@ -101,15 +101,20 @@ class Host:
 
     Args:
         skew_ns: its time of day minus the true one. tick_hz, tick_origin: cycle counter and its reading at t=0.
-        clock_origin_ns: the emulator's virtual clock at t=0.
+        clock_origin_ns: the emulator's virtual clock at t=0. step: when its time of day is set, and how far (ns).
+        drift: from when it is wrong, and by how many millionths too fast.
     """
 
     skew_ns: int = 0
     tick_hz: int = NS_PER_S
     tick_origin: int = 0
     clock_origin_ns: int = 0
+    step: tuple[int, int] = (0, 0)
+    drift: tuple[int, int] = (0, 0)
 
     def at(self, t_ns: int) -> HostView:
         """What it shows at ``t_ns`` of the run."""
         ticks = self.tick_origin + t_ns * self.tick_hz // NS_PER_S & MASK64
-        return HostView(t_ns + self.skew_ns, ticks, self.tick_hz)
+        (step_ns, by_ns), (drift_ns, ppm) = self.step, self.drift
+        wrong = self.skew_ns + (by_ns if t_ns >= step_ns else 0) + max(0, t_ns - drift_ns) * ppm // 1_000_000
+        return HostView(t_ns + wrong, ticks, self.tick_hz)

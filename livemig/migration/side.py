@@ -19,8 +19,8 @@ _SIZE_BYTES = 2
 class Wire(Protocol):
     """The link as a side sees it when it sends: when is the line free again, and when does the frame arrive?"""
 
-    def transmit(self, now: int, size: int) -> tuple[int, int]:
-        """Send ``size`` bytes at ``now``: (line free again, arrives), in ns."""
+    def transmit(self, now: int, size: int, kind: str = "") -> tuple[int, int]:
+        """Send ``size`` bytes, a frame of type ``kind``, at ``now``: (line free again, arrives), in ns."""
 
 
 class Emit(Protocol):
@@ -92,6 +92,6 @@ class Side(ABC):
             size: bytes of payload that are not in ``payload``: pages, which go from RAM straight to the socket.
         """
         fields = fields or {}
-        free, arrives = self._wire.transmit(now, wire_bytes(fields, len(payload) + size))
+        free, arrives = self._wire.transmit(now, wire_bytes(fields, len(payload) + size), kind)
         self.outbox.append(Frame(kind, now, arrives, fields, payload))
         return free

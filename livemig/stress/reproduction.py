@@ -14,7 +14,7 @@ from livemig.analysis.units import duration, instant
 from livemig.config.write import scalar
 from livemig.errors import OutputError
 from livemig.stress.scenario import Scenario
-from livemig.stress.trial import Signature, attempt
+from livemig.stress.trial import CRASHED, Signature, attempt
 
 LOGS: Final = ("source.jsonl", "destination.jsonl")
 _MARKS: Final = frozenset(
@@ -68,8 +68,8 @@ def save(scenario: Scenario, signature: Signature, directory: Path) -> Case:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         config.write_text(config_text(scenario, signature))
-        attempt(scenario, str(config), runs)
-        told = "\n".join(story(judge(runs), runs))
+        seen = attempt(scenario, str(config), runs)
+        told = seen.reason if CRASHED in seen.failed else "\n".join(story(judge(runs), runs))
         (directory / f"{name}.txt").write_text(told + "\n")
     except OSError as error:
         raise OutputError(error.filename or str(directory), error.strerror or str(error)) from error

@@ -85,6 +85,39 @@ def _in_the_blackout(random: Random) -> dict[str, Value]:
     }
 
 
+def _fault(kind: str, **keys: Sequence[Value]) -> Draw:
+    """A fault of the link: from some time on, or from a point of the protocol; healed after a while, or not."""
+
+    def draw(random: Random) -> dict[str, Value]:
+        start = random.randrange(900_000)
+        healed = random.randrange(start, 1_000_000) + 1
+        table: dict[str, Value] = {
+            "enabled": True,
+            "direction": random.choice(("both", "to-destination", "to-source")),
+            "start": f"{start}us",
+            "stop": random.choice(("0us", f"{healed}us")),
+            "before": random.choice(("", "", *_POINTS)),
+            "toxicity": random.choice((100, 100, 50, 10)),
+        }
+        table |= {key: random.choice(values) for key, values in keys.items()}
+        if table["before"]:
+            table |= {"start": "0us", "stop": "0us"}
+        return {f"fault.{kind}.{key}": value for key, value in table.items()}
+
+    return draw
+
+
+def _at_side(kind: str, **keys: Sequence[Value]) -> Draw:
+    def draw(random: Random) -> dict[str, Value]:
+        side, at = random.choice(("source", "destination")), f"{random.randrange(1_000_000)}us"
+        table = {"enabled": True, "side": side, "at": at, **{key: random.choice(some) for key, some in keys.items()}}
+        return {f"fault.{kind}.{key}": value for key, value in table.items()}
+
+    return draw
+
+
+_POINTS: Final = ("hello", "welcome", "pages", "pass_end", "snapshot", "loaded", "switchover", "resumed")
+_TIMES: Final = ("10us", "700us", "3ms", "20ms", "150ms", "600ms")
 _UNSYNCHRONISED: Final = frozenset(
     {"tb-offset", "absolute", "clamped", "snapshot-tuple", "negative-delta", "deadline-before-clock"}
 )
@@ -115,6 +148,23 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("clock-origin", lambda random: {"host.destination.clock_origin": f"{random.randrange(10**6)}s"}),
     Feature("clock-skew", lambda random: {"host.clock_skew": f"{random.randint(-300_000, 300_000)}us"},
             _UNSYNCHRONISED),
+    Feature("fault-latency", _fault("latency", latency=_TIMES, jitter=("0us", *_TIMES), correlation=(0, 25, 90),
+                                    distribution=("uniform", "normal", "pareto"))),
+    Feature("fault-bandwidth", _fault("bandwidth", rate=("1Mbit/s", "10Mbit/s", "50Mbit/s"))),
+    Feature("fault-slicer", _fault("slicer", average_size=("100B", "1KiB", "64KiB"), delay=("1us", "50us", "1ms"))),
+    Feature("fault-stall", _fault("stall", duration=_TIMES)),
+    Feature("fault-timeout", _fault("timeout", timeout=("0us", *_TIMES))),
+    Feature("fault-reset_peer", _fault("reset_peer", timeout=("0us", *_TIMES))),
+    Feature("fault-limit_data", _fault("limit_data", bytes=("0B", "100B", "4KiB", "100KiB", "1MiB"))),
+    Feature("fault-slow_close", _fault("slow_close", delay=_TIMES)),
+    Feature("fault-corrupt", _fault("corrupt")),
+    Feature("fault-clock_step", _at_side("clock_step", by=("-1s", "-3ms", "5us", "2ms", "1s")), _UNSYNCHRONISED),
+    Feature("fault-clock_drift", _at_side("clock_drift", ppm=(-500, -50, 20, 1000)), _UNSYNCHRONISED),
+    Feature("fault-dirty_burst", lambda random: {
+        "fault.dirty_burst.enabled": True, "fault.dirty_burst.at": f"{random.randrange(600_000)}us",
+        "fault.dirty_burst.duration": random.choice(_TIMES), "fault.dirty_burst.rate": "500MiB/s"}),
+    Feature("fault-pause", _at_side("pause", duration=_TIMES), frozenset({"*"})),
+    Feature("fault-kill", _at_side("kill"), frozenset({"*"})),
 )  # fmt: skip
 
 

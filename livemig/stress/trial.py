@@ -21,8 +21,8 @@ CRASHED, STRANDED = "crashed", "stranded"
 
 
 class Signature(NamedTuple):
-    """What makes two failures the same: the check that fails first in order of weight (``stranded``: nobody owns the
-    guest; ``crashed``: livemig itself failed), the strategy, and the status in which the migration ended."""
+    """What makes two failures the same: the check that fails first in order of weight, the strategy, and the status in
+    which the migration ended. ``stranded``: the guest is gone with its owner; ``crashed``: livemig itself failed."""
 
     check: str
     strategy: str
@@ -96,7 +96,7 @@ def _attempt(scenario: Scenario, file: str, directory: Path) -> Trial:
         return Trial(scenario.number, scenario.settings, strategy, "invalid", (CRASHED,), "none", "none", reason)
     failed = tuple(name for name, verdict in result.checks.items() if verdict.word == "invalid")
     migration, total = result.migration, result.interrupts
-    if migration.owner == "none":
+    if migration.owner == "none" and outcome.torn:  # else the source stands paused, and can be asked
         failed = (*failed, STRANDED)
     return Trial(
         number=scenario.number,

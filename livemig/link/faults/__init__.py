@@ -1,0 +1,1 @@
+"""What may happen to frames on their way, one fault a file: pure, in Toxiproxy's words. Start with ``passage``."""
