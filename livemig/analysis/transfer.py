@@ -26,6 +26,8 @@ class Transfer(Observer):
         """What that form has no place for, of what there was to send."""
         self.switchover: tuple[int, int, int] | None = None
         """When it was sent, when it arrived, and when the guest was to go on, in ns; None: it never arrived."""
+        self.link_faults: list[str] = []
+        """Of the configuration, that acted on a frame."""
         self._crossing = crossing
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -34,7 +36,12 @@ class Transfer(Observer):
             "migration_state": self._state,
             "state_saved": self._saved,
             "switchover": self._switchover,
+            "fault_injected": self._fault,
         }
+
+    def _fault(self, event: Event, place: Place) -> None:
+        if event["on"]:
+            self.link_faults.append(event["fault"])
 
     def _switchover(self, event: Event, place: Place) -> None:
         if event["side"] != SOURCE and self.switchover is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from livemig.clock.clock import VirtualClock
@@ -72,14 +73,12 @@ class _Pair:
         fault = self._config.fault
         sides: dict[str, Emulator] = {SOURCE: self._source, DESTINATION: self._destination}
         if fault.pause.enabled:
-            paused = sides[fault.pause.side]
-            self._at(fault.pause.at, lambda now: self._pause(paused, now, fault.pause.duration))
+            self._at(fault.pause.at, partial(self._pause, sides[fault.pause.side], duration_ns=fault.pause.duration))
         if fault.kill.enabled:
-            self._at(fault.kill.at, lambda now: self._kill(sides[fault.kill.side], now))
-        for name, at_side in (("clock_step", fault.clock_step), ("clock_drift", fault.clock_drift)):
-            if at_side.enabled:
-                told = self._teller(sides[at_side.side])
-                self._at(at_side.at, lambda now, name=name, told=told: told(now, name, ""))  # type: ignore[misc]
+            self._at(fault.kill.at, partial(self._kill, sides[fault.kill.side]))
+        for name, clock in (("clock_step", fault.clock_step), ("clock_drift", fault.clock_drift)):
+            if clock.enabled:
+                self._at(clock.at, partial(self._mention, sides[clock.side], name))
 
     def run(self) -> PairOutcome:
         """To the end."""
@@ -151,8 +150,7 @@ class _Pair:
         self._connected = False
         for peer in self._running:
             if peer is not side:
-                after = now + self._config.link.latency
-                self._at(after, lambda then, peer=peer: self._lose(peer, then, PeerLost(_GONE)))  # type: ignore[misc]
+                self._at(now + self._config.link.latency, partial(self._lose, peer, error=PeerLost(_GONE)))
 
     # -- what happens to them ---------------------------------------------------------------------------------------
 
@@ -161,6 +159,11 @@ class _Pair:
 
     def _teller(self, side: Emulator) -> Callable[[int, str, str], None]:
         return lambda now, name, kind: side.emit(now, "fault_injected", fault=name, on=kind) if not side.ended else None
+
+    def _mention(self, side: Emulator, name: str, now: int) -> None:
+        if side in self._running:
+            self._live(side, now)
+            self._teller(side)(now, name, "")
 
     def _cut_ns(self) -> int:
         """When the connection is lost, if it still stands; not before the migration has made it."""
@@ -180,7 +183,7 @@ class _Pair:
 
     def _damaged(self, side: Emulator, at_ns: int, error: ProtocolError) -> None:
         """``side`` is to find out when what is damaged arrives there."""
-        self._at(at_ns, lambda now: self._lose(side, now, error))
+        self._at(at_ns, partial(self._lose, side, error=error))
 
     def _lose(self, side: Emulator, now: int, error: LivemigError) -> None:
         if side in self._running:
@@ -200,7 +203,7 @@ class _Pair:
         for cpu in stood:
             cpu.block()
         self._frozen[side] = now + duration_ns
-        self._at(now + duration_ns, lambda then: self._go_on(side, then, stood))
+        self._at(now + duration_ns, partial(self._go_on, side, stood=stood))
 
     def _go_on(self, side: Emulator, now: int, stood: list[Cpu]) -> None:
         del self._frozen[side]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from livemig.errors import LivemigError
+from livemig.errors import OutputError
 from livemig.launch import run_directory
 from livemig.launch.in_process import run_in_process
 from livemig.stress.scenario import Scenario
@@ -89,7 +89,7 @@ def _attempt(scenario: Scenario, file: str, directory: Path) -> Trial:
         from livemig.analysis.judge import judge
 
         result = judge(directory)
-    except LivemigError:
+    except OutputError:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"

@@ -226,6 +226,12 @@ def test_a_switchover_that_was_sent_in_time_explains_a_longer_blackout(sent: int
     assert said("blackout_as_configured", *history, downtime_ns=50, downtime_limit_ns=0) == word
 
 
+@pytest.mark.parametrize(("on", "word"), [("snapshot", "valid"), ("", "invalid")], ids=["of the link", "of a host"])
+def test_a_fault_of_the_link_explains_a_longer_blackout(on: str, word: str) -> None:
+    fault = {"t_ns": 60, "side": "source", "event": "fault_injected", "fault": "stall", "on": on}
+    assert said("blackout_as_configured", stop(50), fault, resume(150), downtime_ns=50, downtime_limit_ns=0) == word
+
+
 def test_in_wall_mode_the_blackout_may_be_off_by_the_tolerance() -> None:
     for asked, word in ((90, "valid"), (110, "valid"), (111, "invalid"), (89, "invalid")):
         rule = {"downtime_ns": asked, "downtime_limit_ns": 0, "clock": "wall", "late_tolerance_ns": 10}

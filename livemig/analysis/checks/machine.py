@@ -55,7 +55,7 @@ def blackout_as_configured(case: Case) -> Verdict:
     """The blackout is the downtime asked for, or longer only because the transfer was.
 
     A transfer may take the downtime limit. Where the source had to stop although the rest did not fit into
-    it, what the passes within the blackout took explains as much again.
+    it, what the passes within the blackout took explains as much again. A fault of the link explains any.
     """
     crossing, rule = case[Crossing], case.manifest.rule
     stop, resume = crossing.ends()
@@ -74,4 +74,6 @@ def blackout_as_configured(case: Case) -> Verdict:
         return valid(f"{took}; the transfer may take {duration(limit)}", stop.seen, resume.seen)
     if limit < forced and blackout <= limit + forced + rule.slack_ns:
         return valid(f"{took}; the last pass alone took {duration(forced)}", stop.seen, resume.seen)
+    if faults := case[Transfer].link_faults:
+        return valid(f"{took}; the link was not as it should: {', '.join(faults)}", stop.seen, resume.seen)
     return invalid(f"too long: {took}, the transfer may take {duration(limit)}", stop.seen, resume.seen)

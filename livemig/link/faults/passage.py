@@ -101,7 +101,8 @@ class LinkFault(ABC):
             frame.arrives_ns += ns
 
     def _cut(self, frame: Passage, at_ns: int) -> None:
-        """The connection is lost at ``at_ns``; what would arrive later never does."""
+        """The connection is lost at ``at_ns``, or now if that is over; what would arrive later never does."""
+        at_ns = max(at_ns, frame.sent_ns)
         if at_ns < frame.cut_ns:
             frame.cut_ns, frame.cause = at_ns, self.name
         if frame.arrives_ns >= at_ns:

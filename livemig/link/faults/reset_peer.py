@@ -22,4 +22,4 @@ class ResetPeer(LinkFault):
 
     def apply(self, frame: Passage) -> None:
         assert self.when.since_ns is not None
-        self._cut(frame, max(self.when.since_ns + self._timeout, frame.sent_ns))
+        self._cut(frame, self.when.since_ns + self._timeout)
