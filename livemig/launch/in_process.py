@@ -12,6 +12,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from livemig.clock.clock import VirtualClock
@@ -55,6 +56,7 @@ class _Pair:
         self._config, self._source, self._destination = config, source, destination
         self._running: list[Emulator] = [source, destination]
         self._events: list[tuple[int, int, Callable[[int], None]]] = []
+        self._order = count()
         self._frozen: dict[Emulator, int] = {}
         self._silent: dict[Emulator, tuple[int, int]] = {}
         """Of a side that awaits its peer: the signs that it had of it, and since when there were no more."""
@@ -155,7 +157,7 @@ class _Pair:
     # -- what happens to them ---------------------------------------------------------------------------------------
 
     def _at(self, instant: int, action: Callable[[int], None]) -> None:
-        heapq.heappush(self._events, (instant, len(self._events), action))
+        heapq.heappush(self._events, (instant, next(self._order), action))
 
     def _teller(self, side: Emulator) -> Callable[[int, str, str], None]:
         return lambda now, name, kind: side.emit(now, "fault_injected", fault=name, on=kind) if not side.ended else None
