@@ -18,6 +18,7 @@ import trio
 
 from livemig.clock.barrier import Barrier
 from livemig.clock.clock import Clock, WallClock
+from livemig.emulator.order import Order
 from livemig.errors import LinkError, LivemigError, PeerSilent, ProtocolError, QmpError, plain
 from livemig.events.log import EventLog
 from livemig.link.channel import Channel
@@ -79,7 +80,7 @@ class Emulator:
         self._channels: list[Channel] = []
         self._hearing = trio.CancelScope()
         self._room = trio.Event()
-        self._orders: list[_Order] = []
+        self._orders: list[Order] = []
         self._logged_ns = 0
         self._log_every_ns = _LOG_EVERY_NS if clock.virtual else _WALL_LOG_EVERY_NS
         self._nursery: trio.Nursery
@@ -107,7 +108,7 @@ class Emulator:
         """Do ``action(now)`` at the next barrier; gives its result, raises its error."""
         if self.ended:
             raise QmpError("GenericError", "The scenario is over")
-        order = _Order(action)
+        order = Order(action)
         self._orders.append(order)
         self._tell()
         await order.done.wait()
@@ -378,27 +379,10 @@ class Emulator:
     def _tell(self) -> None:
         self._news.set()
 
-    def _take_orders(self) -> list[_Order]:
+    def _take_orders(self) -> list[Order]:
         orders, self._orders = self._orders, []
         return orders
 
     def _log_cpus(self, now: int) -> None:
         self.log.block(self.machine.drain(now))
         self._logged_ns = now
-
-
-class _Order:
-    """Something another task wants done at a barrier."""
-
-    def __init__(self, action: Callable[[int], Any]) -> None:
-        self._action = action
-        self.done = trio.Event()
-        self.result: Any = None
-        self.error: Exception | None = None
-
-    def carry_out(self, now: int) -> None:
-        try:
-            self.result = self._action(now)
-        except LivemigError as error:
-            self.error = error
-        self.done.set()

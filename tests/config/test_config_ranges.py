@@ -12,6 +12,8 @@ from livemig.config.load import load, validated
 from livemig.config.migration import TIME_POLICY
 from livemig.config.model import Config
 from livemig.config.presets import STRATEGIES
+from livemig.config.quantity import Quantity
+from livemig.config.section import notation
 from livemig.config.timers import BookE, Ppc40x
 from livemig.config.write import toml_text
 from livemig.errors import ConfigError
@@ -190,7 +192,25 @@ def in_range(key, value):
 
 def test_every_key_is_covered_here():
     known = {f"{table}.{key}" for table, model in tables(Config) for key in leaves(model)}
-    assert known == RANGES.keys() | CHOICES.keys() | OTHERS
+    assert {key for key in known if not key.startswith("fault.")} == RANGES.keys() | CHOICES.keys() | OTHERS
+
+
+FAULTS = {
+    f"{table}.{key}": written
+    for table, model in tables(Config)
+    if table.startswith("fault.")
+    for key, field in leaves(model).items()
+    if isinstance(written := notation(field), Quantity)
+}
+
+
+@pytest.mark.parametrize("key", FAULTS)
+def test_a_quantity_of_a_fault_has_the_range_that_it_says(key):
+    low, high = (FAULTS[key].dimension.parse(end) for end in (FAULTS[key].low, FAULTS[key].high))
+    assert in_range(key, FAULTS[key].dimension.format(low))
+    assert in_range(key, FAULTS[key].dimension.format(high))
+    assert not in_range(key, FAULTS[key].dimension.format(low - 1))
+    assert not in_range(key, FAULTS[key].dimension.format(high + 1))
 
 
 @pytest.mark.parametrize("key", RANGES)
