@@ -196,11 +196,11 @@ def test_every_key_is_covered_here():
 
 
 FAULTS = {
-    f"{table}.{key}": written
+    f"{table}.{key}": quantity
     for table, model in tables(Config)
     if table.startswith("fault.")
     for key, field in leaves(model).items()
-    if isinstance(written := notation(field), Quantity)
+    if isinstance(quantity := notation(field), Quantity)
 }
 
 
