@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from livemig.analysis.attribution import Attribution
 from livemig.analysis.crossing import Crossing
+from livemig.analysis.faults import Faults
 from livemig.analysis.layout import ARMED
 from livemig.analysis.log import Event, Place
 from livemig.analysis.manifest import Manifest
@@ -89,7 +90,7 @@ class Account(Observer):
 
     Args:
         crossing, policy: seen before it at every event; ``policy`` may be left out where the manifest names one.
-        attribution: told of every interrupt that is late.
+        attribution: told of every interrupt that is late. faults: of postcopy; a CPU that stands takes no interrupt.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Account(Observer):
         crossing: Crossing,
         policy: TimePolicy | None = None,
         attribution: Attribution | None = None,
+        faults: Faults | None = None,
     ) -> None:
         rule = manifest.rule
         self.cells: dict[Key, Cell] = {}
@@ -109,6 +111,7 @@ class Account(Observer):
         self._crossing = crossing
         self._policy = policy or TimePolicy(manifest, crossing)
         self._attribution = attribution
+        self._faults = faults or Faults(self._policy, manifest.machine.timebase_hz)
         self._level = manifest.machine.trigger == "level"
         self._cpus = manifest.machine.cpus
         self._sign = manifest.machine.decrementer_bits - 1
@@ -310,8 +313,9 @@ class Account(Observer):
             return
         # Raised late is late; from there on the guest masks it, except while it stands still.
         raised = max(due, now if arm.raised is None else arm.raised)
-        late = raised - due + self._stood_still(arm, raised, now)
-        if late > self._lost_after + self._crossing.paused_since(arm.epoch):
+        late = raised - due + self._stood_still(key[0], arm, raised, now)
+        patience = self._lost_after + self._faults.stood_ns(key[0], due, now)
+        if late > patience + self._crossing.paused_since(arm.epoch):
             tally.stray += 1
             self._lose(key, tally, arm, late)
             return
@@ -323,16 +327,23 @@ class Account(Observer):
         self._note("late", key, arm.deadline_ns, late, seen)
         if self._attribution is not None:
             self._attribution.late(*key, arm.deadline_ns, due, raised, now, arm.epoch)
-        if (unexplained := raised - due - self._stood_still(arm, due, raised)) > tolerance:
+        if (unexplained := raised - due - self._stood_still(key[0], arm, due, raised)) > tolerance:
             self.unexplained += 1
             self._note("unexplained", key, arm.deadline_ns, unexplained, seen)
 
-    def _stood_still(self, arm: Arm, begin: int, end: int) -> int:
-        """For how much of this stretch of guest time the guest stood still."""
-        return 0 if self._epoch == arm.epoch else self._policy.stood_still_ns(begin, end)
+    def _stood_still(self, cpu: int, arm: Arm, begin: int, end: int) -> int:
+        """For how much of this stretch of guest time the guest stood still, or its CPU for want of a page."""
+        faulted = self._faults.stood_ns(cpu, begin, end)
+        if self._epoch == arm.epoch:
+            return faulted
+        return min(faulted + self._policy.stood_still_ns(begin, end), end - begin)
 
     def _lose_if_overdue(self, key: Key, tally: Tally, arm: Arm, now: int) -> bool:
-        if arm.due is None or now - max(arm.due, self._resumed) <= max(self._tolerance(arm), self._patience):
+        if arm.due is None:
+            return False
+        since = max(arm.due, self._resumed)
+        overdue = now - since - self._faults.stood_ns(key[0], since, now)
+        if overdue <= max(self._tolerance(arm), self._patience):
             return False
         self._lose(key, tally, arm, now - arm.due)
         return True

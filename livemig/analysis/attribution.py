@@ -3,6 +3,7 @@
 Its time from when it was due to its delivery is cut at instants that the logs show, and every stretch is one part:
 
 * the guest runs, and
+    * its CPU stands for a page that has not arrived: ``postcopy_fault``,
     * the interrupt is raised: ``guest_masked``, the guest has it masked,
     * it is not, after a blackout that the arm crossed: ``restore``, the timer was set too late,
     * it is not, otherwise: ``unexplained``;
@@ -15,7 +16,7 @@ Its time from when it was due to its delivery is cut at instants that the logs s
     * from there to the resume: ``restore``.
 
 ``offset_rounding`` is taken from ``restore``: what TB lost at the resume, where that is a tick of rounding at most.
-``precopy_throttling`` and ``postcopy_fault`` are 0: no event of the schema says that either held up a CPU.
+``precopy_throttling`` is 0: no event of the schema says that it held up a CPU.
 
 The cuts are rounded to ticks, not the parts: so the parts are not negative, and their sum is the whole.
 """
@@ -30,6 +31,7 @@ from typing import Any, Final, NamedTuple
 
 from livemig.analysis.continuity import tb_moved
 from livemig.analysis.crossing import Crossing
+from livemig.analysis.faults import Faults
 from livemig.analysis.log import Event, Place
 from livemig.analysis.manifest import Manifest
 from livemig.analysis.observer import Handler, Observer
@@ -131,13 +133,16 @@ def split(
 class Attribution(Observer):
     """Keeps the parts of every blackout; the account tells it of what is late."""
 
-    def __init__(self, manifest: Manifest, crossing: Crossing, policy: TimePolicy) -> None:
+    def __init__(
+        self, manifest: Manifest, crossing: Crossing, policy: TimePolicy, faults: Faults | None = None
+    ) -> None:
         self.worst: list[Late] = []
         """The latest, the latest of all first."""
         self.count = 0
         self.total = dict.fromkeys(PARTS, 0)
         self._hz, self._asked = manifest.machine.timebase_hz, manifest.rule.downtime_ns
         self._crossing, self._policy = crossing, policy
+        self._faults = faults or Faults(policy, self._hz)
         self._passes: tuple[int, int] | None = None
         self._loaded: int | None = None
         self._spans: list[list[Span]] = []
@@ -183,6 +188,7 @@ class Attribution(Observer):
     ) -> None:
         """An interrupt that was ``due`` came ``now``, in guest time; ``epoch``: how many pauses were before its arm."""
         spans = [span for pause in self._spans[epoch:] for span in pause]
+        spans += [Span(begin, end, "postcopy_fault") for begin, end in self._faults.within(cpu, due, now)]
         resumed = self._resumed[epoch] if epoch < len(self._resumed) else None
         parts = split(due, now, self._hz, spans, raised, resumed)
         rounding = min(parts["restore"], sum(self._rounding[epoch:]))

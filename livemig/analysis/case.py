@@ -10,6 +10,7 @@ from livemig.analysis.attribution import Attribution
 from livemig.analysis.census import Census
 from livemig.analysis.continuity import reading_ticks
 from livemig.analysis.crossing import Crossing
+from livemig.analysis.faults import Faults
 from livemig.analysis.log import Event, Log, Place
 from livemig.analysis.manifest import ADVANCE, Manifest
 from livemig.analysis.observer import Observer, close, observe
@@ -52,13 +53,15 @@ class Case:
     ) -> None:
         crossing = Crossing()
         policy = TimePolicy(manifest, crossing)
-        attribution = Attribution(manifest, crossing, policy)
+        faults = Faults(policy, manifest.machine.timebase_hz)
+        attribution = Attribution(manifest, crossing, policy, faults)
         timebase = Timebase(manifest.machine.timebase_hz, crossing, reading_ticks(manifest))
         self._observers: dict[type[Observer], Observer] = {
             Crossing: crossing,  # First: the others ask it who owns the guest.
             TimePolicy: policy,
+            Faults: faults,
             Attribution: attribution,
-            Account: Account(manifest, crossing, policy, attribution),
+            Account: Account(manifest, crossing, policy, attribution, faults),
             Timebase: timebase,
             Unserved: Unserved(crossing, timebase),
             Ownership: Ownership(crossing),
@@ -71,7 +74,7 @@ class Case:
         if manifest.machine.watchdog:
             self._observers[Watchdog] = Watchdog(crossing)
         if twin is not None:
-            self._observers[Twin] = Twin(twin, manifest.rule.clock == "virtual", crossing)
+            self._observers[Twin] = Twin(twin, manifest.rule.clock == "virtual", crossing, faults)
 
         observers = list(self._observers.values())
         self._crashed = observe(interleaved(stretches(source), stretches(destination)), observers, directory)

@@ -13,6 +13,7 @@ from livemig.analysis.case import Case
 from livemig.analysis.checks import examine
 from livemig.analysis.continuity import decr_errors, tb_error, tb_skew
 from livemig.analysis.crossing import Crossing
+from livemig.analysis.faults import Faults
 from livemig.analysis.impact import impacts
 from livemig.analysis.inference import Inference, infer
 from livemig.analysis.log import Log
@@ -90,6 +91,7 @@ def result_of(case: Case, run_dir: str = "") -> Result:
         time_policy=Policy(case[TimePolicy].asked, case[TimePolicy].found),
         inference=_if_known(lambda: _inference(case)) or Inference(),
         attributed=_if_known(lambda: _attributed(case[Attribution])) or Attributed(),
+        postcopy=_if_known(lambda: case[Faults].as_dict()),
         impact=impacts(_if_known(lambda: _unserved_ns(case)), behind_ns),
     )
 

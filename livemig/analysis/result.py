@@ -79,6 +79,7 @@ class Result:
         missing: by CPU, deliveries that the twin had and this run has not; None without a twin.
         guest_behind_ns: how far the guest's TB is behind the world at the end; None if it was never read.
         inference: the strategy that the log shows. impact: what the blackout trips in a real guest.
+        postcopy: pages, requests, faults and for how long CPUs stood; None if there was none.
     """
 
     run_dir: str
@@ -96,6 +97,7 @@ class Result:
     inference: Inference
     attributed: Attributed
     impact: list[Impact]
+    postcopy: dict[str, Any] | None = None
 
     @property
     def strategy(self) -> str | None:
@@ -134,6 +136,7 @@ class Result:
                 "parts": dict(self.attributed.total),
             },
             "impact": [impact.as_dict() for impact in self.impact],
+            "postcopy": self.postcopy,
         }
 
 

@@ -28,6 +28,8 @@ class Transfer(Observer):
         """When it was sent, when it arrived, and when the guest was to go on, in ns; None: it never arrived."""
         self.link_faults: list[str] = []
         """Of the configuration, that acted on a frame."""
+        self.postcopy = False
+        """The guest crossed before its pages."""
         self._crossing = crossing
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -62,3 +64,4 @@ class Transfer(Observer):
     def _state(self, event: Event, place: Place) -> None:
         if event["side"] == SOURCE:
             self.status, self.reason = event["status"], event["reason"]
+            self.postcopy |= event["status"] == "postcopy-active"

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from livemig.analysis.crossing import Crossing
+from livemig.analysis.faults import Faults
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
 from livemig.analysis.stretch import Stretch
@@ -27,14 +28,14 @@ class Twin(Observer):
         exact: virtual time, where both must be equal to the nanosecond; else only counts are compared.
     """
 
-    def __init__(self, history: Iterable[tuple[Event, Place]], exact: bool, crossing: Crossing) -> None:
+    def __init__(self, history: Iterable[tuple[Event, Place]], exact: bool, crossing: Crossing, faults: Faults) -> None:
         self.differs: tuple[Evidence, ...] = ()
         """The first event before the stop that only one of them has, or that they have otherwise."""
         self.delivered: Counter[int] = Counter()
         """The twin's deliveries by CPU, up to the end of this run."""
         self.excused: Counter[int] = Counter()
         """How many of them a guest may miss for having stood still."""
-        self._crossing = crossing
+        self._crossing, self._faults = crossing, faults
         self._twin = _guest_events(history)
         self._next = next(self._twin, None)
         self._exact = exact
@@ -78,8 +79,9 @@ class Twin(Observer):
             if theirs["event"] == "interrupt":
                 cpu = theirs["cpu"]
                 self.delivered[cpu] += 1
-                inside[cpu] += any(stop <= now <= resume for stop, resume in pauses)
-                last[cpu] += now > end_ns - stood_still
+                stood = any(stop <= now <= resume for stop, resume in pauses)
+                inside[cpu] += stood or bool(self._faults.within(cpu, now, now + 1))
+                last[cpu] += now > end_ns - stood_still - self._faults.stood_ns(cpu, 0, end_ns)
             self._next = next(self._twin, None)
         self.excused = inside | last
         if pauses:

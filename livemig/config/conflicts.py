@@ -30,6 +30,8 @@ def conflicts(config: Config) -> Iterator[Conflict]:
     if config.migration.start >= config.run.duration:
         yield _order("migration.start", config.migration.start, "<", "run.duration", config.run.duration)
     yield from _migration(config.migration)
+    if config.link.cut_again_at and config.link.cut_again_at <= config.link.cut_at:
+        yield _order("link.cut_at", config.link.cut_at, "<", "link.cut_again_at", config.link.cut_again_at)
     if guest.arm_delay > guest.handler_time:
         yield _order("guest.arm_delay", guest.arm_delay, "<=", "guest.handler_time", guest.handler_time)
     if guest.masked_every and guest.masked_for >= guest.masked_every:

@@ -133,6 +133,27 @@ class Migration(Section):
     cancel_at: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
         default=0, description="when the migration is cancelled, if it is not too late; 0 for never"
     )
+    postcopy_ram: bool = Field(
+        default=False, description="the guest goes on at the destination before all its pages are there"
+    )
+    postcopy_start: int = Field(
+        default=1, ge=0, le=1000, description="passes of precopy before that, at most; 0 for none; postcopy_ram only"
+    )
+    postcopy_at: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
+        default=0, description="when precopy ends at the latest; 0 for no such time; postcopy_ram only"
+    )
+    postcopy_preempt: bool = Field(
+        default=False, description="pages that a CPU waits for do not wait behind others: a channel of their own"
+    )
+    max_postcopy_bandwidth: Annotated[int, Quantity(BYTE_RATE, "0B/s", "128GiB/s")] = Field(
+        default=0, description="bytes pushed of pages that no CPU waits for; 0 for all that the link takes"
+    )
+    prepaging: int = Field(
+        default=0, ge=0, le=4096, description="pages around one that a CPU waits for, which are pushed next"
+    )
+    recover_after: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
+        default=0, description="a postcopy whose link broke is taken up again after this time; 0 for never by itself"
+    )
     connect_timeout: Annotated[int, Quantity(TIME, "1ms", "1h")] = Field(
         default=TIME.parse("5s"), description="host time that source and destination wait for each other"
     )

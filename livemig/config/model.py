@@ -106,6 +106,12 @@ class Link(Section):
     jitter: Annotated[int, Quantity(TIME, "0ns", "1min")] = Field(
         default=0, description="further delay, random from 0 to this; the order of bytes stays"
     )
+    cut_at: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
+        default=0, description="when the link breaks: what has not arrived is lost; 0 for never"
+    )
+    cut_again_at: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
+        default=0, description="when it breaks once more; after `cut_at`; 0 for never"
+    )
 
 
 class HostSide(Section):

@@ -29,7 +29,7 @@ from livemig.machine.ram import PAGE
 from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host
 from livemig.machine.version import VERSIONS
-from livemig.migration.settings import Convergence, Encodings, Settings, Throttling
+from livemig.migration.settings import Convergence, Encodings, Postcopy, Settings, Throttling
 from livemig.timers.ticks import NEVER, NS_PER_S
 
 _CHUNK_PAGES = 256
@@ -98,7 +98,9 @@ def settings(config: Config) -> Settings:
     chunk = config.link.bandwidth // 8 * _CHUNK_NS // NS_PER_S // PAGE
     return Settings(
         downtime_ns=migration.downtime,
-        max_passes=migration.max_passes,
+        max_passes=min(migration.max_passes, migration.postcopy_start or 1) if migration.postcopy_ram
+        else migration.max_passes,
+        postcopy=_postcopy(config),
         advance_at_most_ns=TIME_POLICY.at_most_ns(migration.time_policy),
         chunk_pages=min(max(chunk, 1), _CHUNK_PAGES),
         form=VERSIONS[get_args(MachineVersionName).index(migration.machine_version)],
@@ -131,6 +133,26 @@ def _convergence(migration: Migration) -> Convergence:
         ramp_limit_ns=migration.ramp_limit,
         stall_passes=migration.stall_passes,
     )
+
+
+def _postcopy(config: Config) -> Postcopy:
+    migration = config.migration
+    return Postcopy(
+        enabled=migration.postcopy_ram,
+        passes=migration.postcopy_start,
+        at_ns=migration.postcopy_at or None,
+        preempt=migration.postcopy_preempt,
+        max_bandwidth=migration.max_postcopy_bandwidth,
+        prepaging=migration.prepaging,
+        promises=config.run.clock == "virtual",
+        recover_after_ns=migration.recover_after or None,
+        lookahead_ns=min(config.link.latency, config.link.return_latency or config.link.latency),
+    )
+
+
+def cuts(config: Config) -> list[int]:
+    """When the link breaks."""
+    return sorted(at for at in (config.link.cut_at, config.link.cut_again_at) if at)
 
 
 def _throttling(migration: Migration) -> Throttling:

@@ -21,9 +21,21 @@ def commands(emulator: Emulator, quit_: Callable[[], None]) -> Mapping[str, Comm
     async def cont() -> None:
         await emulator.perform(emulator.cont)
 
-    async def migrate(uri: str, detach: bool = True) -> None:
+    async def migrate(uri: str, detach: bool = True, resume: bool = False) -> None:
         source = _source(emulator)
-        await source.perform(lambda now: source.migrate(uri))
+        await source.perform(lambda now: source.migrate(uri, resume))
+
+    async def migrate_start_postcopy() -> None:
+        source = _source(emulator)
+        await source.perform(source.start_postcopy)
+
+    async def migrate_pause() -> None:
+        await emulator.perform(emulator.pause)
+
+    async def migrate_recover(uri: str) -> None:
+        if not isinstance(emulator, DestinationEmulator):
+            raise QmpError("GenericError", "Migrate recover can only be run when postcopy is paused.")
+        await emulator.perform(lambda now: emulator.recover(uri))
 
     async def migrate_continue(state: str) -> None:
         source = _source(emulator)
@@ -38,7 +50,12 @@ def commands(emulator: Emulator, quit_: Callable[[], None]) -> Mapping[str, Comm
         "query-migrate": Command(lambda: _progress(emulator)),
         "stop": Command(stop),
         "cont": Command(cont),
-        "migrate": Command(migrate, {"uri": ("string", True), "detach": ("boolean", False)}),
+        "migrate": Command(
+            migrate, {"uri": ("string", True), "detach": ("boolean", False), "resume": ("boolean", False)}
+        ),
+        "migrate-start-postcopy": Command(migrate_start_postcopy),
+        "migrate-pause": Command(migrate_pause),
+        "migrate-recover": Command(migrate_recover, {"uri": ("string", True)}),
         "migrate_cancel": Command(migrate_cancel),
         "migrate-continue": Command(migrate_continue, {"state": ("string", True)}),
         "quit": Command(lambda: None, after=quit_),

@@ -10,15 +10,16 @@ from livemig.clock.clock import Clock
 from livemig.config.model import Config
 from livemig.emulator import build
 from livemig.emulator.emulator import Emulator, Notice
-from livemig.errors import LivemigError, ProtocolError
+from livemig.errors import LivemigError, ProtocolError, QmpError
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION
 from livemig.link.channel import Channel
 from livemig.link.door import Door
 from livemig.link.stream_file import FileReader, Stored
+from livemig.link.uri import is_secure, listen, socket_address
 from livemig.migration.destination import Destination
 from livemig.migration.frames import Frame
-from livemig.migration.status import Status
+from livemig.migration.status import POSTCOPY, Status
 from livemig.timers.ticks import NS_PER_S
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class DestinationEmulator(Emulator):
         watch: Callable[[Notice], None] = lambda notice: None,
         credentials: ssl.SSLContext | None = None,
     ) -> None:
-        patience_ns = config.migration.peer_timeout
-        super().__init__(build.machine(config, DESTINATION), clock, log, config.run.duration, watch, patience_ns)
+        patience_ns, cuts = config.migration.peer_timeout, build.cuts(config)
+        super().__init__(build.machine(config, DESTINATION), clock, log, config.run.duration, watch, patience_ns, cuts)
         self.wire = build.link(config, DESTINATION)
         self.side: Destination = Destination(
             self.machine,
@@ -52,6 +53,9 @@ class DestinationEmulator(Emulator):
             build.settings(config),
             self.emit,
         )
+        self._credentials, self._limit_s = credentials, patience_ns / NS_PER_S
+        self.uri: str | None = None
+        """Where a source may recover a postcopy."""
         self._stored = listener if isinstance(listener, Stored) else None
         self._door: Door | None = None
         if isinstance(listener, socket.socket):
@@ -74,7 +78,31 @@ class DestinationEmulator(Emulator):
     def _let_in(self, channel: Channel, hello: Frame) -> None:
         channel.grant(self.machine.ram.memory)
         self.attach(channel)
+        self.restrict()
         self.heard(hello)
+
+    def restrict(self) -> None:
+        """To the RAM of a guest that is ours, the source may write the pages that are missing."""
+        if self._channel is not None and self.side.postcopy is not None:
+            self._channel.restrict(self.side.postcopy.missing)
+
+    def _receive(self, now: int, frame: Frame) -> None:
+        super()._receive(now, frame)
+        if frame.type == "discard":
+            self.restrict()
+
+    def recover(self, uri: str) -> None:
+        """QMP ``migrate-recover``: wait for the source at ``uri``.
+
+        Raises:
+            QmpError: no postcopy is paused. LinkError, UsageError: this cannot listen there.
+        """
+        if self.side.status is not Status.POSTCOPY_PAUSED:
+            raise QmpError("GenericError", "Migrate recover can only be run when postcopy is paused.")
+        listener, self.uri = listen(uri)
+        credentials = self._credentials if is_secure(uri) else None
+        door = Door(listener, credentials, self._limit_s, self._let_in, self._turned_away, first="recover")
+        self._nursery.start_soon(door.serve)
 
     def _turned_away(self, reason: str) -> None:
         self._watch(Notice("X_LIVEMIG_TURNED_AWAY", {"reason": reason}))
@@ -93,6 +121,9 @@ class DestinationEmulator(Emulator):
         if self.side.status in (Status.FAILED, Status.CANCELLED):
             self.finish(self.side.reason or str(self.side.status))
         elif self.side.resumed_ns is not None and now >= self.duration_ns:
+            if self.side.status in POSTCOPY:
+                self.side.fall_silent(now)
+                self._post()
             self.finish("duration")
 
     def progress(self) -> dict[str, Any]:
@@ -100,4 +131,11 @@ class DestinationEmulator(Emulator):
         side = self.side
         if side.status is Status.NONE:
             return {}
-        return {"status": str(side.status), **({"error-desc": side.reason} if side.reason else {})}
+        said: dict[str, Any] = {"status": str(side.status)}
+        if side.reason:
+            said["error-desc"] = side.reason
+        if self.uri is not None:
+            said["socket-address"] = [socket_address(self.uri)]
+        if side.postcopy is not None:
+            said |= side.postcopy.blocktime.figures()
+        return said

@@ -9,7 +9,7 @@ have arrived are handled in the order of their arrival, then what the migration 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,23 +17,22 @@ from typing import Any
 import trio
 
 from livemig.clock.barrier import Barrier
-from livemig.clock.clock import Clock, WallClock
+from livemig.clock.clock import Clock
+from livemig.emulator.conversation import Conversation
 from livemig.emulator.order import Order
-from livemig.errors import LinkError, LivemigError, PeerSilent, ProtocolError, QmpError, plain
+from livemig.errors import LinkError, LivemigError, ProtocolError, QmpError
 from livemig.events.log import EventLog
-from livemig.link.channel import Channel
 from livemig.machine.cpu import Cpu
 from livemig.machine.machine import Machine
 from livemig.machine.runstate import RunState
-from livemig.migration.frames import MAX_SNAPSHOT, Frame
-from livemig.migration.side import Side, Wire
+from livemig.migration.frames import Frame
+from livemig.migration.side import Wire
+from livemig.migration.status import Status
 from livemig.timers.ticks import NS_PER_S
 
 _LOG_EVERY_NS = 1_000_000_000
 _WALL_LOG_EVERY_NS = 50_000_000
 _FLUSH_S = 5
-_MOST_FRAMES = 64
-"""Heard and not handled yet; then the peer has to wait, which its socket makes it do."""
 _RESETS = {"watchdog": "guest-reset", "command": "host-qmp-system-reset"}
 _OWN_GUEST = (RunState.RUNNING, RunState.PAUSED, RunState.FINISH_MIGRATE)
 
@@ -46,13 +45,13 @@ class Notice:
     data: dict[str, Any]
 
 
-class Emulator:
+class Emulator(Conversation):
     """Drives a machine and its side of a migration.
 
     Args:
         duration_ns: the scenario's end, when whoever runs the guest shuts it down.
         log: closed by the caller. watch: told of everything that QMP has an event for.
-        patience_ns: host time for which a peer may be silent while something is due from it.
+        patience_ns, cuts: as in :class:`Conversation`.
     """
 
     def __init__(
@@ -63,27 +62,19 @@ class Emulator:
         duration_ns: int,
         watch: Callable[[Notice], None] = lambda notice: None,
         patience_ns: int = 30 * NS_PER_S,
+        cuts: Sequence[int] = (),
     ) -> None:
         self.machine, self.clock, self.log, self.duration_ns = machine, clock, log, duration_ns
-        self.side: Side
         self.wire: Wire
         """The link as this side sends on it."""
         self.ended = ""
         """Why the run is over here; empty while it is not."""
-        self._watch, self._patience_ns = watch, patience_ns
+        super().__init__(patience_ns, cuts)
+        self._watch = watch
         self._barrier = Barrier(len(machine.cpus))
-        self._news = trio.Event()
-        self._inbox: list[tuple[int, int, Frame]] = []
-        self._arrivals = 0
-        self._lost: LivemigError | None = None
-        self._channel: Channel | None = None
-        self._channels: list[Channel] = []
-        self._hearing = trio.CancelScope()
-        self._room = trio.Event()
         self._orders: list[Order] = []
         self._logged_ns = 0
         self._log_every_ns = _LOG_EVERY_NS if clock.virtual else _WALL_LOG_EVERY_NS
-        self._nursery: trio.Nursery
 
     # -- for others -------------------------------------------------------------------------------------------------
 
@@ -116,17 +107,6 @@ class Emulator:
             raise order.error
         return order.result
 
-    def attach(self, channel: Channel) -> None:
-        """Use ``channel`` to talk to the peer, and close it at the end of the run."""
-        self.use(channel)
-        self._nursery.start_soon(self._attend, channel)
-
-    def use(self, channel: Channel) -> None:
-        """Send on ``channel``; what arrives on it somebody else brings (:meth:`heard`, :meth:`lost`)."""
-        self._channel = channel
-        self._hearing = trio.CancelScope()
-        self._channels.append(channel)
-
     def finish(self, reason: str) -> None:
         """The run is over here, at the next barrier."""
         if not self.ended:
@@ -148,6 +128,17 @@ class Emulator:
         if self.machine.state is RunState.PAUSED:
             self.machine.resume(now)
             self.emit(now, "machine_resumed", **self.machine.facts(now), ram_digest=None)
+
+    def pause(self, now: int) -> None:
+        """QMP ``migrate-pause``: the link is given up, as if it had broken.
+
+        Raises:
+            QmpError: there is no postcopy to be paused.
+        """
+        if self.side.status not in (Status.POSTCOPY_ACTIVE, Status.POSTCOPY_RECOVER):
+            said = "migrate-pause is currently only supported during postcopy-active or postcopy-recover state"
+            raise QmpError("GenericError", said)
+        self.fail(now, LinkError("paused by the operator"))
 
     def reset(self, now: int, asked: dict[str, Any]) -> None:
         """The guest boots again; ``asked``: what ``machine_reset`` says."""
@@ -200,7 +191,7 @@ class Emulator:
         due = self.next_due()
         if self.must_act():
             await trio.lowlevel.checkpoint()
-        elif due is None or (self.clock.virtual and self._must_hear()):
+        elif due is None or (self.clock.virtual and self._must_hear(due)):
             await self._news.wait()
         elif self.clock.virtual:
             due = max(due, self.clock.now())
@@ -211,7 +202,7 @@ class Emulator:
         self._news = trio.Event()
         now = self.clock.now()
         if not self.clock.virtual:
-            await self._barrier.run_to(now)
+            await self._run_by_faults(now)
         self.at_barrier(now)
 
     def at_barrier(self, now: int) -> None:
@@ -224,13 +215,24 @@ class Emulator:
             self._log_cpus(now)
             self.log.flush()
 
+    async def _run_by_faults(self, now: int) -> None:
+        """The host wakes late: what the guest does meanwhile stops at each missing page that it touches."""
+        while (fault := self.machine.next_fault_ns()) is not None and fault < now:
+            await self._barrier.run_to(fault)
+            self.machine.catch_up(fault)
+            self.side.tick(fault)
+        await self._barrier.run_to(now)
+
     def must_act(self) -> bool:
         """Something has happened outside virtual time."""
         return bool(self._orders or self.ended) or (self._lost is not None and not self._inbox)
 
-    def _must_hear(self) -> bool:
-        """Virtual time must not pass before the peer has answered."""
-        waiting = self.side.asked and not self._inbox and self._lost is None
+    def _must_hear(self, due: int) -> bool:
+        """Virtual time must not pass before the peer has answered, nor come to where it may speak of its own accord."""
+        if self._lost is not None or self._cuts.peer_is_there:
+            return self.held()
+        horizon = self.side.horizon
+        waiting = (self.side.awaits and not self._inbox) or (horizon is not None and due >= horizon)
         return waiting or self.held()
 
     def held(self) -> bool:
@@ -253,8 +255,11 @@ class Emulator:
         instants = [at for at in (self.side.due, self.starts(self.clock.now())) if at is not None]
         if self._inbox:
             instants.append(self._inbox[0][0])
-        if self.machine.state in _OWN_GUEST:
+        own_time = self.machine.state in _OWN_GUEST
+        if own_time:
             instants += [self.duration_ns, self._logged_ns + self._log_every_ns]
+        if self._cuts.next is not None and (own_time or self.side.horizon is not None or self._cuts.peer_is_there):
+            instants.append(self._cuts.next)
         if (reset := self.machine.reset_due_ns()) is not None:
             instants.append(reset)
         return min(instants, default=None)
@@ -262,13 +267,17 @@ class Emulator:
     def _act(self, now: int) -> None:
         for order in self._take_orders():
             order.carry_out(now)
+        if self._cuts.next is not None and self._cuts.next <= now:
+            self._cut(now)
+        if self._lost is not None and self.side.deserted:
+            self._lost = self._channel = None
         if self._lost is not None and not self._inbox:
             lost, self._lost = self._lost, None
             self.say_why(now, lost)
             self._post()
-            if isinstance(lost, LinkError):
-                self._channel = None
             self.fail(now, lost)
+            if isinstance(lost, LinkError):
+                self._hang_up()
         while self._inbox and self._inbox[0][0] <= now:
             try:
                 frame = heapq.heappop(self._inbox)[2]
@@ -281,103 +290,26 @@ class Emulator:
             self.begin(now)
         while self.side.due is not None and self.side.due <= now:
             self.side.tick(now)
+        self.side.keep_in_step(now)
         self._post()
         if self.side.over:
             self._hearing.cancel()  # whatever the peer has to say
         self.conclude(now)
 
     def fail(self, now: int, error: LivemigError) -> None:
-        """The migration cannot go on."""
         if not self.side.over:
             self.side.fail(now, str(error))
-
-    def say_why(self, now: int, error: LivemigError) -> None:
-        """Tell the peer of ``error`` in what it sent, if that is for this side to do."""
+            if self.side.status is Status.POSTCOPY_PAUSED:
+                self._hang_up()
 
     def conclude(self, now: int) -> None:
         """End the run here if it is over."""
         raise NotImplementedError
 
-    # -- the peer -----------------------------------------------------------------------------------------------
-
-    def awaits_peer(self) -> bool:
-        """Something is due from the peer before this side can go on."""
-        return self.side.asked and not self._inbox
-
-    def signs(self, channel: Channel) -> int:
-        """What changes as long as the peer does what it owes."""
-        return channel.signs
-
-    async def _attend(self, channel: Channel) -> None:
-        """Listen to the peer, and wait for it no longer than it deserves."""
-        try:
-            with self._hearing:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._lose_patience, channel)
-                    await self._listen(channel)
-        except* LivemigError as group:
-            error = plain(group)
-            assert isinstance(error, LivemigError)
-            self.lost(error)
-
-    def lost(self, error: LivemigError) -> None:
-        """The connection is at its end."""
-        self._lost = error
-        self._tell()
-
-    async def _listen(self, channel: Channel) -> None:
-        while True:
-            self.heard(await channel.receive())
-            while len(self._inbox) >= _MOST_FRAMES or self._waiting_bytes() > MAX_SNAPSHOT:
-                self._room = trio.Event()
-                await self._room.wait()
-
-    async def _lose_patience(self, channel: Channel) -> None:
-        """Raises PeerSilent when there was no sign of the peer for too long while it was waited for."""
-        patience = self._patience_ns / NS_PER_S
-        signs, since = self.signs(channel), trio.current_time()
-        while True:
-            await trio.sleep(patience / 8)
-            if self.signs(channel) != signs or not self.awaits_peer():
-                signs, since = self.signs(channel), trio.current_time()
-            elif trio.current_time() - since >= patience:
-                raise PeerSilent(self._patience_ns)
-
-    def forget_after(self, now: int) -> None:
-        """What has not arrived by ``now`` never will."""
-        self._inbox = [entry for entry in self._inbox if entry[0] <= now]
-        heapq.heapify(self._inbox)
-
-    def heard(self, frame: Frame) -> None:
-        """``frame`` has come, and is handled when the run's clock shows its arrival."""
-        arrives = frame.arrives_ns if self.clock.virtual else self.clock.now()
-        heapq.heappush(self._inbox, (arrives, self._arrivals, frame))
-        self._arrivals += 1
-        self._tell()
-
-    def _waiting_bytes(self) -> int:
-        return sum(len(frame.payload) for _, _, frame in self._inbox)
-
     def _receive(self, now: int, frame: Frame) -> None:
         self.side.receive(now, frame)
 
-    def _post(self) -> None:
-        frames, self.side.outbox = self.side.outbox, []
-        if self._channel is None:
-            return
-        for frame in frames:
-            not_before = None
-            if isinstance(self.clock, WallClock):
-                not_before = self.clock.host_ns(frame.arrives_ns) / 1e9
-            try:
-                self._channel.post(frame, not_before=not_before)
-            except LinkError:
-                return  # whoever listens will hear of it, after what the peer may have said of the reason
-
     # -- small things -------------------------------------------------------------------------------------------
-
-    def _tell(self) -> None:
-        self._news.set()
 
     def _take_orders(self) -> list[Order]:
         orders, self._orders = self._orders, []

@@ -20,7 +20,7 @@ from livemig.link.uri import file_path, is_secure
 from livemig.machine.runstate import RunState
 from livemig.migration.destination import Destination
 from livemig.migration.source import Source
-from livemig.migration.status import Status
+from livemig.migration.status import POSTCOPY, Status
 from livemig.strategies.table import STRATEGIES
 from livemig.timers.ticks import NS_PER_S
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 class _Phase(Enum):
     WAITING = "waiting"
+    PAUSED = "paused"
+    RECONNECTED = "reconnected"
     CONNECTING = "connecting"
     CONNECTED = "connected"
     STARTED = "started"
@@ -52,7 +54,8 @@ class SourceEmulator(Emulator):
     ) -> None:
         migration = config.migration
         patience_ns = migration.peer_timeout + build.answer_ns(config)
-        super().__init__(build.machine(config, SOURCE), clock, log, config.run.duration, watch, patience_ns)
+        cuts = build.cuts(config)
+        super().__init__(build.machine(config, SOURCE), clock, log, config.run.duration, watch, patience_ns, cuts)
         self.wire = build.link(config, SOURCE)
         parts = (build.host(config, SOURCE), self.wire, build.settings(config), self.emit)
         self.source = Source(self.machine, STRATEGIES[config.migration.strategy], *parts)
@@ -92,12 +95,15 @@ class SourceEmulator(Emulator):
         self.machine.boot(now)
         self.emit(now, "machine_resumed", **self.machine.facts(now), ram_digest=None)
 
-    def migrate(self, uri: str) -> None:
-        """QMP ``migrate``.
+    def migrate(self, uri: str, resume: bool = False) -> None:
+        """QMP ``migrate``; ``resume``: take up a postcopy whose link broke.
 
         Raises:
             QmpError: there is one already. UsageError: a malformed URI, or certificates that are no good.
         """
+        if resume:
+            self._resume(uri)
+            return
         if self._uri is not None:
             raise QmpError("GenericError", "There's a migration process in progress")
         if file_path(uri) is None and is_secure(uri):
@@ -105,6 +111,25 @@ class SourceEmulator(Emulator):
 
             self._credentials = context(self._tls_dir, CLIENT)
         self._uri = uri
+
+    def _resume(self, uri: str) -> None:
+        if self.source.status is not Status.POSTCOPY_PAUSED:
+            raise QmpError("GenericError", "Cannot resume if there is no paused migration")
+        is_secure(uri)
+        self._uri, self._phase = uri, _Phase.PAUSED
+
+    def start_postcopy(self, now: int) -> None:
+        """QMP ``migrate-start-postcopy``.
+
+        Raises:
+            QmpError: it was not enabled, or no migration runs.
+        """
+        if not self.source.settings.postcopy.enabled:
+            said = "Enable postcopy with migrate_set_capability before the start of migration"
+            raise QmpError("GenericError", said)
+        if self.side.status is Status.NONE:
+            raise QmpError("GenericError", "Start the migration with the 'migrate' command before trying this")
+        self.source.start_postcopy()
 
     def proceed(self, now: int, state: str) -> None:
         """QMP ``migrate-continue``.
@@ -120,6 +145,11 @@ class SourceEmulator(Emulator):
             return None
         if self._phase is _Phase.CONNECTED:
             return max(self._start_ns, now)
+        recover_at_ns = self.source.recover_at_ns
+        if self._phase in (_Phase.PAUSED, _Phase.RECONNECTED):
+            return max(recover_at_ns or now, now)
+        if recover_at_ns is not None and recover_at_ns > now:
+            return recover_at_ns
         if self._phase is not _Phase.WAITING or (self._uri is None and now >= self._start_ns):
             return None
         return max(self._start_ns, now)
@@ -129,13 +159,23 @@ class SourceEmulator(Emulator):
             return False
         if self._phase is _Phase.WAITING:
             return self._uri is None and self.clock.now() >= self._start_ns
+        if self.lacks_link and self.clock.now() >= (self.source.recover_at_ns or 0):
+            return True
         return self._phase is _Phase.CONNECTING or self.side.status is Status.PRE_SWITCHOVER
 
     def begin(self, now: int) -> None:
+        if self._phase is _Phase.RECONNECTED:
+            self.source.recover(now)
+            self._phase = _Phase.CONNECTED
         if self._phase is _Phase.CONNECTED:
             self._phase = _Phase.STARTED
-            self.source.start(now, to_file=self._uri is not None and file_path(self._uri) is not None)
+            if self.source.status is Status.POSTCOPY_RECOVER_SETUP:
+                self.source.reconnected(now)
+            else:
+                self.source.start(now, to_file=self._uri is not None and file_path(self._uri) is not None)
         elif self._uri is not None:
+            if self._phase is _Phase.PAUSED:
+                self.source.recover(now)
             self._phase = _Phase.CONNECTING
             self._nursery.start_soon(self._connect, self._uri)
 
@@ -162,6 +202,15 @@ class SourceEmulator(Emulator):
         """The peer has been reached, where ``migrate`` said or without it."""
         self._phase = _Phase.CONNECTED
 
+    def reconnected(self) -> None:
+        """The peer has been reached again without ``migrate``, for when its link is to be made anew."""
+        self._phase = _Phase.RECONNECTED
+
+    @property
+    def lacks_link(self) -> bool:
+        """A postcopy waits for its link to be made anew, and it is known when that is."""
+        return self._phase is _Phase.STARTED and self.source.recover_at_ns is not None
+
     def fail(self, now: int, error: LivemigError) -> None:
         if isinstance(error, StreamFileError):
             self.source.reclaim()
@@ -176,7 +225,7 @@ class SourceEmulator(Emulator):
         elif self.side.status is Status.COMPLETED:
             self.finish("migrated")
         elif now >= self.duration_ns:
-            if self.side.status is not Status.NONE and not self.side.over:
+            if self.side.status not in (Status.NONE, *POSTCOPY) and not self.side.over:
                 reason = "not complete within run.duration"
                 if not self.source.cancel(now, reason):
                     self.side.fail(now, f"{reason}, and the destination did not say that it runs the guest")

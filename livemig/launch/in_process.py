@@ -25,9 +25,10 @@ from livemig.errors import LivemigError, PeerLost, PeerSilent, ProtocolError
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.memory_pipe import Pipe
-from livemig.launch.outcome import PairOutcome
+from livemig.launch.outcome import PairOutcome, arrived
 from livemig.link.faults.link import FaultyLink
 from livemig.machine.cpu import Cpu
+from livemig.migration.status import Status
 from livemig.timers.ticks import NEVER
 
 _GONE = "the wait for a frame"
@@ -62,13 +63,18 @@ class _Pair:
         """Of a side that awaits its peer: the signs that it had of it, and since when there were no more."""
         self._killed: list[Emulator] = []
         self._connected = True
-        self._pipes = [Pipe(side, self._damaged) for side in self._running]
-        for side, pipe, peer in zip(self._running, self._pipes, reversed(self._pipes), strict=True):
-            pipe.peer = peer
-            side.use(pipe)
+        self._pipes = self._connect()
+        for side, pipe in zip(self._running, self._pipes, strict=True):
             if isinstance(pipe.link, FaultyLink):
                 pipe.link.tell = self._teller(side)
         self._plan()
+
+    def _connect(self) -> list[Pipe]:
+        pipes = [Pipe(side, self._damaged) for side in self._running]
+        for side, pipe, peer in zip(self._running, pipes, reversed(pipes), strict=True):
+            pipe.peer = peer
+            side.use(pipe)
+        return pipes
 
     def _plan(self) -> None:
         """The faults of hosts, which are known from the start."""
@@ -87,7 +93,9 @@ class _Pair:
         self._source.boot()
         self._source.connected()
         while self._running:
-            instant, rank = min((self._next(side), rank) for rank, side in enumerate(self._running))
+            self._mend()
+            instant, last = min((self._next(side), -rank) for rank, side in enumerate(self._running))
+            rank = -last
             cut = self._cut_ns()
             event = self._events[0][0] if self._events else NEVER
             if cut <= min(instant, event) and cut < NEVER:
@@ -101,6 +109,15 @@ class _Pair:
                 self._step(self._running[rank], instant)
                 self._end(self._running[rank])
         return self._outcome()
+
+    def _mend(self) -> None:
+        """A postcopy that both sides have paused gets another connection, if the scenario has it taken up again."""
+        paused = self._source.lacks_link and self._destination.side.status is Status.POSTCOPY_PAUSED
+        if paused and len(self._running) == 2 and self._cut_ns() >= NEVER and self._lost_ns() >= NEVER:
+            self._pipes = self._connect()
+            self._connected = True
+            self._source.reconnected()
+            self._destination.restrict()
 
     # -- one side ---------------------------------------------------------------------------------------------------
 
@@ -181,7 +198,7 @@ class _Pair:
             self._lose(side, now, PeerLost(_GONE))
 
     def _lost_ns(self) -> int:
-        return min(pipe.link.lost_ns for pipe in self._pipes if isinstance(pipe.link, FaultyLink))
+        return min((pipe.link.lost_ns for pipe in self._pipes if isinstance(pipe.link, FaultyLink)), default=NEVER)
 
     def _damaged(self, side: Emulator, at_ns: int, error: ProtocolError) -> None:
         """``side`` is to find out when what is damaged arrives there."""
@@ -231,7 +248,7 @@ class _Pair:
         if destination.side.owner == DESTINATION:
             if destination in self._killed:
                 return PairOutcome("completed", "none", "the destination, which had the guest, was killed", torn)
-            return PairOutcome("completed", DESTINATION, "", torn)
+            return replace(arrived(destination.progress()), torn=torn)
         if source in self._killed:
             return PairOutcome("failed", "none", "the source, which had the guest, was killed", torn)
         side = source.side

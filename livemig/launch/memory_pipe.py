@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from livemig.emulator.emulator import Emulator
 from livemig.errors import ProtocolError
 from livemig.link.buffers import fill
@@ -44,6 +47,9 @@ class Pipe(Channel):
 
     def grant(self, memory: memoryview) -> None:
         self._inbound.memory = memory
+
+    def restrict(self, takes: NDArray[np.bool_]) -> None:
+        self._inbound.takes = takes
 
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
         if frame.arrives_ns >= NEVER:

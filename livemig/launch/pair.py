@@ -8,7 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from livemig.emulator.process import run_destination, run_source
 from livemig.errors import LinkError, PeerLost, QmpError, plain
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.child import Child
-from livemig.launch.outcome import PairOutcome
+from livemig.launch.outcome import PairOutcome, arrived
 from livemig.link.stream_file import Stored
 from livemig.link.uri import listen
 from livemig.migration.status import Status
@@ -50,6 +50,9 @@ class _Side:
     """What its last ``query-migrate`` said."""
     finished: bool = False
     """It said that its part is over; its log is whole then."""
+    client: QmpClient | None = None
+    paused: trio.Event = field(default_factory=trio.Event)
+    """It said that its postcopy is paused."""
 
 
 def run_pair(
@@ -97,7 +100,8 @@ def run_pair(
         if listener is not None:
             listener.close()
         try:
-            return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress, meanwhile)
+            again = Recovery(config, private)
+            return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress, meanwhile, again)
         except BaseExceptionGroup as group:
             raise plain(group) from group
 
@@ -125,17 +129,57 @@ def _end(child: Child) -> None:
     child.close()
 
 
+class Recovery:
+    """Takes a postcopy up again whose link broke, if the scenario says so."""
+
+    def __init__(self, config: Config, private: Path) -> None:
+        self._wanted = config.migration.recover_after > 0
+        self._virtual = config.run.clock == "virtual"
+        self._transport, self._private, self._times = config.migration.transport, private, 0
+
+    async def mend(self, source: _Side, destination: _Side) -> None:
+        """Whenever both sides say that they are paused: the destination listens, the source connects."""
+        while self._wanted:
+            for side in (source, destination):
+                await side.paused.wait()
+                side.paused = trio.Event()
+            assert source.client is not None
+            assert destination.client is not None
+            with suppress(LinkError, QmpError):  # one of them has ended
+                await destination.client.execute("migrate-recover", uri=self._where())
+                told = (await destination.client.execute("query-migrate"))["socket-address"][0]
+                await source.client.execute("migrate", uri=self._uri(told), resume=True)
+
+    def hopeless(self, destination: _Side) -> bool:
+        """The source has ended, and the destination's time stands still until it comes back."""
+        return self._wanted and self._virtual and destination.last.get("status") == Status.POSTCOPY_PAUSED
+
+    def _where(self) -> str:
+        self._times += 1
+        unix = f"unix:{self._private}/recover{self._times}"
+        return unix if self._transport == "unix" else f"{self._transport}:127.0.0.1:0"
+
+    def _uri(self, told: dict[str, str]) -> str:
+        return f"unix:{told['path']}" if told["type"] == "unix" else f"{self._transport}:{told['host']}:{told['port']}"
+
+
 async def _supervise(
-    source: _Side, destination: _Side, uri: str, progress: Progress, meanwhile: Callable[[], object]
+    source: _Side,
+    destination: _Side,
+    uri: str,
+    progress: Progress,
+    meanwhile: Callable[[], object],
+    again: Recovery,
 ) -> PairOutcome:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, meanwhile)
         nursery.start_soon(_drive, source, progress, uri)
         nursery.start_soon(_drive, destination, progress, None)
+        nursery.start_soon(again.mend, source, destination)
         await source.over.wait()
         if uri.startswith("file:") and source.last.get("status") == Status.COMPLETED:
             await destination.over.wait()  # which begins to read only now
-        if not destination.over.is_set() and _is_idle(source, destination):
+        if not destination.over.is_set() and (_is_idle(source, destination) or again.hopeless(destination)):
             destination.child.let_go()
         with trio.move_on_after(_PATIENCE_S):
             await destination.over.wait()
@@ -157,6 +201,7 @@ async def _drive(side: _Side, progress: Progress, uri: str | None) -> None:
         nursery.start_soon(_watch_process, side)
         try:
             async with open_qmp(side.path, connect_timeout_ns=_CONNECT_NS) as client:
+                side.client = client
                 if uri is not None:
                     await client.execute("migrate", uri=uri)
                 await _follow(side, client, progress)
@@ -173,6 +218,8 @@ async def _follow(side: _Side, client: QmpClient, progress: Progress) -> None:
             side.last = await client.execute("query-migrate")
         if event.get("data", {}).get("status") == Status.PRE_SWITCHOVER:
             await client.execute("migrate-continue", state=str(Status.PRE_SWITCHOVER))
+        if event.get("data", {}).get("status") == Status.POSTCOPY_PAUSED:
+            side.paused.set()
         if event["event"] == "SHUTDOWN":
             side.finished = True
             await client.execute("quit")
@@ -190,7 +237,7 @@ def _outcome(source: _Side, destination: _Side) -> PairOutcome:
     if destination.last.get("x-livemig-owner") == DESTINATION:
         if not destination.finished:
             return PairOutcome("completed", "none", f"the destination, which had the guest, {_death(destination)}")
-        return PairOutcome("completed", DESTINATION, "")
+        return arrived(destination.last)
     if not source.finished:
         return PairOutcome("failed", "none", f"the source, which had the guest, {_death(source)}")
     status, reason = source.last.get("status", "none"), source.last.get("error-desc", "")

@@ -6,6 +6,8 @@ and must write the same bytes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +24,9 @@ from livemig.migration.destination import Destination
 from livemig.migration.encoding import decoded
 from livemig.migration.frames import Frame
 from livemig.migration.source import Source
-from livemig.migration.status import Status
+from livemig.migration.status import POSTCOPY, Status
 from livemig.strategies.table import STRATEGIES
+from livemig.timers.ticks import NEVER
 
 if TYPE_CHECKING:
     from livemig.analysis.result import Result
@@ -31,18 +34,57 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 
 
-class _Half:
+class _Half(ABC):
+    """One side. ``inbox``: what is on its way here: (arrives, number, frame, sender). ``now``: it has lived to it."""
+
+    side: Source | Destination
+
     def __init__(self, config: Config, name: str, directory: Path) -> None:
         self.log = EventLog(directory / f"{name}.jsonl", name)
         self.machine = build.machine(config, name)
-        self.side: Source | Destination
         parts = (build.host(config, name), build.link(config, name), build.settings(config), self.emit)
         if name == SOURCE:
             self.side = Source(self.machine, STRATEGIES[config.migration.strategy], *parts)
         else:
             self.side = Destination(self.machine, *parts)
-        self.now = 0
-        self.ended = False
+        self.inbox: list[tuple[int, int, Frame, _Half]] = []
+        self.end_ns = config.run.duration
+        self.now = self._put = 0
+        self.connected = self.ended = False
+
+    def put(self, frame: Frame, sender: _Half) -> None:
+        """``frame`` is on its way here."""
+        heappush(self.inbox, (frame.arrives_ns, self._put, frame, sender))
+        self._put += 1
+
+    @property
+    def next_ns(self) -> int:
+        """When something happens here next."""
+        due = NEVER if self.side.due is None else self.side.due
+        return max(min(due, self.inbox[0][0] if self.inbox else NEVER), self.now)
+
+    def step(self) -> None:
+        """Live to there, and let it happen."""
+        self.go(self.next_ns)
+        self.act()
+
+    def act(self) -> None:
+        """What has arrived, then what was due."""
+        while self.inbox and self.inbox[0][0] <= self.now:
+            _, _, frame, sender = heappop(self.inbox)
+            if frame.carries_pages:
+                _copy(frame, sender, self)
+            try:
+                self.side.receive(self.now, frame)
+            except ProtocolError as error:
+                if not self.side.over:
+                    self.side.fail(self.now, str(error))
+        while self.side.due is not None and self.side.due <= self.now:
+            self.side.tick(self.now)
+
+    @abstractmethod
+    def conclude(self) -> None:
+        """End it if it is over."""
 
     def emit(self, t_ns: int, event: str, /, **fields: Any) -> None:
         self.log.block(self.machine.drain(t_ns))
@@ -68,62 +110,91 @@ class _Half:
 def run_pure(config: Config, directory: Path) -> tuple[Source, Destination]:
     """Run a scenario in virtual time to its end, in this process; the logs are in ``directory``.
 
+    One loop takes whatever comes next on either side: no promise is needed where one sees both.
+
     Raises:
         LivemigError: it could not be run.
     """
-    source, destination = (_Half(config, name, directory) for name in (SOURCE, DESTINATION))
-    assert isinstance(source.side, Source)
-    assert isinstance(destination.side, Destination)
+    source, destination = _SourceHalf(config, directory), _DestinationHalf(config, directory)
+    cuts = build.cuts(config)
     source.machine.boot(0)
     source.emit(0, "machine_resumed", **source.machine.facts(0), ram_digest=None)
-    source.go(config.migration.start)
-    to_file = destination.side.from_file = config.migration.transport == "file"
-    source.side.start(source.now, to_file)
     while not (source.ended and destination.ended):
-        written = _deliver(source, destination)
-        _deliver(destination, source, unheard=to_file)
-        if to_file and written is not None:
-            source.go(written)
-            source.side.receive(written, Frame("bye", written, written))
-        if not source.ended:
-            _advance_source(source, source.side, config.run.duration)
-        if not destination.ended:
-            alone = source.ended and not source.side.outbox
-            _advance_destination(destination, destination.side, config.run.duration, alone)
+        _exchange(source, destination)
+        destination.alone = source.ended and not destination.inbox
+        source.conclude()
+        destination.conclude()
+        halves = [half for half in (source, destination) if not half.ended]
+        earliest = min((half.next_ns for half in halves), default=NEVER)
+        if cuts and cuts[0] <= earliest and not source.ended:
+            _cut(cuts.pop(0), source, destination)
+        elif earliest < NEVER:
+            min(halves, key=lambda half: half.next_ns).step()
     return source.side, destination.side
 
 
-def _advance_source(half: _Half, side: Source, end_ns: int) -> None:
-    if side.status is Status.COMPLETED:
-        half.end("migrated")
-    elif side.over:
-        half.go(end_ns)
-        half.end("duration")
-    elif side.proceed(half.now) or side.asked:
-        pass
-    elif side.due is not None and side.due < end_ns:
-        half.go(side.due)
-        side.tick(half.now)
-    else:
-        half.go(end_ns)
-        reason = "not complete within run.duration"
-        if not side.cancel(half.now, reason):
-            side.fail(half.now, f"{reason}, and the destination did not say that it runs the guest")
+class _SourceHalf(_Half):
+    side: Source
+
+    def __init__(self, config: Config, directory: Path) -> None:
+        super().__init__(config, SOURCE, directory)
+        self._start_ns, self._to_file = config.migration.start, config.migration.transport == "file"
+
+    @property
+    def next_ns(self) -> int:
+        starts = self._start_ns if self.side.status is Status.NONE else self.side.recover_at_ns
+        return min(super().next_ns, self.end_ns, NEVER if starts is None else starts)
+
+    def act(self) -> None:
+        if self.side.status is Status.NONE and self._start_ns <= self.now:
+            self.connected = True
+            self.side.start(self.now, self._to_file)
+        recover_ns = self.side.recover_at_ns
+        if recover_ns is not None and recover_ns <= self.now:
+            self.connected = True
+            self.side.recover(self.now)
+            self.side.reconnected(self.now)
+        super().act()
+        self.side.proceed(self.now)
+
+    def conclude(self) -> None:
+        side = self.side
+        if self.ended or (side.status is not Status.COMPLETED and self.now < self.end_ns):
+            return
+        if side.status not in (Status.NONE, *POSTCOPY) and not side.over:
+            reason = "not complete within run.duration"
+            if not side.cancel(self.now, reason):
+                side.fail(self.now, f"{reason}, and the destination did not say that it runs the guest")
+        self.end("migrated" if side.status is Status.COMPLETED else "duration")
 
 
-def _advance_destination(half: _Half, side: Destination, end_ns: int, alone: bool) -> None:
-    if side.status in (Status.FAILED, Status.CANCELLED):
-        half.end(side.reason or str(side.status))
-    elif side.due is not None:
-        half.go(side.due)
-        side.tick(half.now)
-    elif side.resumed_ns is not None:
-        half.go(max(end_ns, side.resumed_ns))
-        half.end("duration")
-    elif alone and side.status is Status.NONE:
-        half.end("no migration was begun")
-    elif alone:
-        side.fail(half.now, "the source has gone")
+class _DestinationHalf(_Half):
+    side: Destination
+
+    def __init__(self, config: Config, directory: Path) -> None:
+        super().__init__(config, DESTINATION, directory)
+        self.alone = False
+        self.side.from_file = config.migration.transport == "file"
+
+    @property
+    def next_ns(self) -> int:
+        ends = self.end_ns if self.side.resumed_ns is not None else NEVER
+        return min(super().next_ns, max(ends, self.now))
+
+    def conclude(self) -> None:
+        side = self.side
+        if self.ended:
+            return
+        if side.status in (Status.FAILED, Status.CANCELLED):
+            self.end(side.reason or str(side.status))
+        elif side.resumed_ns is not None and self.now >= self.end_ns:
+            self.end("duration")
+        elif self.alone and side.due is None and side.status is Status.NONE:
+            self.end("no migration was begun")
+        elif self.alone and side.due is None and side.resumed_ns is None:
+            side.fail(self.now, "the source has gone")
+            if not side.over:
+                self.end("quit")
 
 
 def run_here(config: Config, config_file: str, directory: Path) -> Result:
@@ -148,32 +219,41 @@ def run_here(config: Config, config_file: str, directory: Path) -> Result:
     return judge(directory)
 
 
-def _deliver(sender: _Half, receiver: _Half, unheard: bool = False) -> int | None:
-    """Hand over what ``sender`` has sent; gives when ``switchover`` arrived, if it was among it."""
-    frames, sender.side.outbox = sender.side.outbox, []
-    switched = next((frame.arrives_ns for frame in frames if frame.type == "switchover"), None)
-    for frame in () if unheard else frames:
-        if frame.type == "pages":
-            ours, theirs = sender.machine.ram.memory, receiver.machine.ram.memory
-            for first, count in frame.fields["runs"]:
-                where = slice(first * PAGE, (first + count) * PAGE)
-                theirs[where] = ours[where]
-            _clear(theirs, frame)
-        elif frame.type == "encoded":
-            pages = pages_of(frame.fields["runs"])
-            words = receiver.machine.ram.words
-            words[pages] = decoded(frame.fields, memoryview(frame.payload), words[pages])
-            _clear(receiver.machine.ram.memory, frame)
-        else:
-            while receiver.side.due is not None and receiver.side.due < frame.arrives_ns:
-                receiver.go(receiver.side.due)
-                receiver.side.tick(receiver.now)
-            receiver.go(frame.arrives_ns)
-            try:
-                receiver.side.receive(receiver.now, frame)
-            except ProtocolError as error:
-                receiver.side.fail(receiver.now, str(error))
-    return switched
+def _exchange(source: _SourceHalf, destination: _DestinationHalf) -> None:
+    both: tuple[tuple[_Half, _Half], ...] = ((source, destination), (destination, source))
+    for sender, receiver in both:
+        frames, sender.side.outbox = sender.side.outbox, []
+        unheard = not sender.connected or (sender is destination and destination.side.from_file)
+        for frame in () if unheard else frames:
+            if frame.carries_pages and not frame.announced:
+                _copy(frame, sender, receiver)  # as it is now, for the guest may write to it
+            elif frame.type == "encoded":
+                pages, words = pages_of(frame.fields["runs"]), receiver.machine.ram.words
+                words[pages] = decoded(frame.fields, memoryview(frame.payload), words[pages])
+                _clear(receiver.machine.ram.memory, frame)
+            elif frame.type not in ("promise", "bye"):
+                receiver.connected = True
+                receiver.put(frame, sender)
+            if frame.type == "switchover" and destination.side.from_file:
+                sender.put(Frame("bye", frame.arrives_ns, frame.arrives_ns), sender)
+
+
+def _cut(now: int, source: _Half, destination: _Half) -> None:
+    for half in (source, destination):
+        half.inbox.clear()
+        if half.connected:
+            half.connected = False
+            half.go(now)
+            if not half.side.over:
+                half.side.fail(now, "the link was cut")
+
+
+def _copy(frame: Frame, sender: _Half, receiver: _Half) -> None:
+    ours, theirs = sender.machine.ram.memory, receiver.machine.ram.memory
+    for first, count in frame.fields["runs"]:
+        where = slice(first * PAGE, (first + count) * PAGE)
+        theirs[where] = ours[where]
+    _clear(theirs, frame)
 
 
 def _clear(memory: memoryview, frame: Frame) -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from livemig.migration.frames import Frame
 
 
@@ -56,6 +59,11 @@ class Channel(ABC):
         """Let the peer write pages to `memory` from now on; not while `receive` waits."""
 
     @abstractmethod
+    def restrict(self, takes: NDArray[np.bool_]) -> None:
+        """From now on the peer may write those pages only that are set in `takes`, which may change meanwhile, and in
+        frames only that `receive` gives too."""
+
+    @abstractmethod
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
         """Hand `frame` over for sending, behind all that were posted before; returns at once.
 
@@ -82,7 +90,7 @@ class Channel(ABC):
 
     @abstractmethod
     async def receive(self) -> Frame:
-        """The next frame but for those of pages, which go to guest RAM and `tally` on the way.
+        """The next frame but for those of pages that are not announced; all pages go to guest RAM and `tally`.
 
         Cancelled, it loses nothing: the next call goes on where this one was.
 

@@ -71,6 +71,7 @@ class Door:
     Args:
         credentials: for TLS; None: it is not spoken here. limit_s: time to identify oneself, host time.
         enter: see `Enter`. turned_away: told why somebody was.
+        first: the frame that he has to say, if it is to be another than `hello`.
     """
 
     def __init__(
@@ -80,9 +81,10 @@ class Door:
         limit_s: float,
         enter: Enter,
         turned_away: Callable[[str], None] = lambda reason: None,
+        first: str = "hello",
     ) -> None:
         self._listener, self._credentials, self._limit_s = listener, credentials, limit_s
-        self._enter, self._turned_away = enter, turned_away
+        self._enter, self._turned_away, self._first = enter, turned_away, first
         self._taken = False
         self._parties: dict[str, _Party] = {}
         self._waiting: OrderedDict[int, trio.CancelScope] = OrderedDict()
@@ -158,8 +160,8 @@ class Door:
     async def _admit(self, party: _Party) -> bool:
         channel = party.as_channel()
         hello = await channel.receive()
-        if hello.type != "hello":
-            raise ProtocolError(hello.type, "type", "where 'hello' is due")
+        if hello.type != self._first:
+            raise ProtocolError(hello.type, "type", f"where {self._first!r} is due")
         if self._taken:
             await self._refuse(channel, hello)
             return False

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import count
 
 import numpy as np
+from numpy.typing import NDArray
 
 from livemig.errors import PeerLost, ProtocolError
 from livemig.link.buffers import Buffers, behind
@@ -34,6 +35,7 @@ class Inbound:
         tally: of the frames of pages.
         whole, alive: how many frames were received to their end, and signs of life between them.
         memory: as given; a peer that has to prove itself first is given none until it has.
+        takes: the pages that may be written, each in a frame that is announced; None: all, in any.
     """
 
     def __init__(self, memory: memoryview | None) -> None:
@@ -41,6 +43,7 @@ class Inbound:
         self.tally = PagesTally()
         self.whole = self.alive = 0
         self.memory = memoryview(b"") if memory is None else memory
+        self.takes: NDArray[np.bool_] | None = None
         self._room: Words = np.empty((PIECE, WORDS), np.uint64)
         self._during = ""
         self._frames = self._parse()
@@ -57,7 +60,7 @@ class Inbound:
         self.wants = behind(self.wants, size)
 
     def next_frame(self) -> Frame | None:
-        """The next frame but for those of pages, which are in RAM now; None: bytes are wanted first.
+        """The next frame; pages are in RAM now, and are not told of unless announced; None: bytes are wanted first.
 
         Raises:
             ProtocolError: no peer may send this. Nothing of it is applied, nor of anything behind it, but that page
@@ -86,15 +89,19 @@ class Inbound:
             frame, length = decode(header, seq, ram_pages=len(self.memory) // PAGE)
             self._during = f"the payload of {frame.type!r}"
             if frame.carries_pages:
+                self._check_taken(frame)
                 yield from self._pages(frame, seq)
                 self._place(frame, length)
                 self.whole += 1
+                if frame.announced:
+                    yield frame
                 continue
             payload = memoryview(bytearray(length))
             if length:
                 yield from self._fill([payload])
                 yield from self._check(frame, seq, Checksum(payload))
             if frame.type == "encoded":
+                self._check_taken(frame)
                 self._decode(frame, payload)
                 self.whole += 1
                 continue
@@ -129,6 +136,16 @@ class Inbound:
                 scatter(self.memory, piece, self._room)
         if len(pages):
             yield from self._check(frame, seq, checksum)
+
+    def _check_taken(self, frame: Frame) -> None:
+        """Before anything is written."""
+        if self.takes is None:
+            return
+        if not frame.announced:
+            raise ProtocolError(frame.type, "type", "not expected: the guest runs here")
+        for name in ("runs", "zero"):
+            if not self.takes[pages_of(frame.fields[name])].all():
+                raise ProtocolError(frame.type, name, "a page that is not missing")
 
     def _place_of(self, pages: Pages) -> memoryview:
         return self.memory[int(pages[0]) * PAGE : (int(pages[-1]) + 1) * PAGE]

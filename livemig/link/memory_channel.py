@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
 import trio
+from numpy.typing import NDArray
 
 from livemig.errors import PeerLost
 from livemig.link.buffers import fill
@@ -63,6 +65,9 @@ class MemoryChannel(Channel):
 
     def grant(self, memory: memoryview) -> None:
         self._inbound.memory = memory
+
+    def restrict(self, takes: NDArray[np.bool_]) -> None:
+        self._inbound.takes = takes
 
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
         header = self._outbound.header(frame)

@@ -57,6 +57,10 @@ class MultiChannel(Channel):
         for channel in self._all:
             channel.grant(memory)
 
+    def restrict(self, takes: NDArray[np.bool_]) -> None:
+        for channel in self._all:
+            channel.restrict(takes)
+
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
         if "runs" in frame.fields:
             self._post_pages(frame, not_before)

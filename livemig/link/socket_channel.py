@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from functools import partial
 
+import numpy as np
 import trio
+from numpy.typing import NDArray
 
 from livemig.errors import LinkError, PeerLost
 from livemig.link.channel import Channel, PagesTally
@@ -50,6 +52,9 @@ class SocketChannel(Channel):
 
     def grant(self, memory: memoryview) -> None:
         self._inbound.memory = memory
+
+    def restrict(self, takes: NDArray[np.bool_]) -> None:
+        self._inbound.takes = takes
 
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
         self._require_connection()

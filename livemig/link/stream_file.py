@@ -19,7 +19,9 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, Final
 
+import numpy as np
 import trio
+from numpy.typing import NDArray
 
 from livemig.errors import InputError, PeerLost, ProtocolError, StreamFileError
 from livemig.link.channel import Channel, PagesTally
@@ -106,6 +108,9 @@ class FileWriter(Channel):
 
     def grant(self, memory: memoryview) -> None:
         """A file writes to nobody's memory."""
+
+    def restrict(self, takes: NDArray[np.bool_]) -> None:
+        """Nor to a part of it."""
 
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
         if frame.type == "cancel":
@@ -194,6 +199,9 @@ class FileReader(Channel):
 
     def grant(self, memory: memoryview) -> None:
         self._inbound.memory = memory
+
+    def restrict(self, takes: NDArray[np.bool_]) -> None:
+        self._inbound.takes = takes
 
     async def open(self) -> None:
         """Wait for the file, if it may be waited for, and open it.

@@ -84,6 +84,14 @@ def file_path(uri: str) -> str | None:
     return path if scheme == "file" and path and "\0" not in path else None
 
 
+def socket_address(uri: str) -> dict[str, str]:
+    """`uri` as QMP's ``SocketAddress``."""
+    address = parse_uri(uri)
+    if isinstance(address, UnixAddress):
+        return {"type": "unix", "path": address.path}
+    return {"type": "inet", "host": address.host, "port": str(address.port)}
+
+
 async def connect(uri: str, timeout_ns: int) -> socket.socket:
     """A blocking socket connected to `uri`, TLS not yet spoken; tries again until there is somebody.
 

@@ -92,6 +92,7 @@ class Cpu:
         """The same for the interrupts that EE does not mask."""
         self.mask_at = NEVER
         self._reloaded: list[tuple[int, int, int]] = []
+        self._held: list[Slot] = []
         self.blocked_at: int | None = None
         """Since this tick the guest does not execute here, for a page of its memory is missing; its timers count."""
         self._first: list[Callable[[int], None]] = []
@@ -181,10 +182,19 @@ class Cpu:
             for index in self.facility.priority:
                 if self.slots[index].raised is not None and self._unmasks(index) <= tick and self.reset is None:
                     self.deliver(self.slots[index], tick)
+            if self._held:
+                self._mask_held(tick)
         if self._reloaded and self.record is not None:
             for index, value, due in self._reloaded:  # after the delivery of what they follow
                 self.record.arm(tick, value, due, RELOAD, index)
         self._reloaded.clear()
+
+    def _mask_held(self, tick: int) -> None:
+        """What was raised while the CPU stood, and waits on at the end of it: from here on the guest masks it."""
+        for slot in self._held:
+            if slot.pending is not None and self.record is not None:
+                self.record.raise_(MASKED, tick, slot.pending, slot.index)
+        self._held.clear()
 
     def _execute(self, tick: int) -> None:
         for slot in self.slots:
@@ -306,6 +316,8 @@ class Cpu:
                 self.record.raise_(COALESCED, tick, due, slot.index)
             elif self._unmasks(slot.index) > (tick if self.blocked_at is None else self.blocked_at):
                 self.record.raise_(MASKED, tick, due, slot.index)
+            elif self.blocked_at is not None:
+                self._held.append(slot)
 
     def deliver(self, slot: Slot, tick: int) -> None:
         """The handler starts: EE goes off. An edge line falls with it, a level line stays with its cause."""

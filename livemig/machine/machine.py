@@ -198,6 +198,12 @@ class Machine:
             self.cpus[fault.cpu].unblock()
         return over
 
+    def raised_for_ns(self, cpu: int, t_ns: int, at_most_ns: int) -> int:
+        """How long the oldest interrupt that waits for ``cpu`` has waited, of the last ``at_most_ns``; 0: none does."""
+        clock_ns, it = self.clock_ns(t_ns), self.cpus[cpu]
+        waited = [clock_ns - it.timebase.instant(slot.raised) for slot in it.slots if slot.raised is not None]
+        return min(max(waited, default=0), at_most_ns)
+
     # -- crossing -----------------------------------------------------------------------------------------------
 
     def time_state(self, t_ns: int) -> TimeState:

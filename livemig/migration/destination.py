@@ -1,12 +1,14 @@
-"""The destination of a precopy migration, as a state machine.
+"""The destination of a migration, as a state machine.
 
-It answers and never speaks unasked. Nothing runs on it before ``switchover``: whatever is wrong with what it was
-sent, it refuses before that, and the source runs on.
+It answers and never speaks unasked, until the guest runs here before its pages are. Nothing runs on it before
+``switchover``: whatever is wrong with what it was sent, it refuses before that, and the source runs on.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 from livemig.errors import ProtocolError
 from livemig.machine import snapshot
@@ -16,7 +18,8 @@ from livemig.machine.time_state import Host
 from livemig.machine.version import NEWEST, version
 from livemig.migration import zstd
 from livemig.migration.encoding import ENCODINGS, ZSTD
-from livemig.migration.frames import MAX_REASON, PROTOCOL_VERSION, Frame
+from livemig.migration.frames import MAX_REASON, POSTCOPY_RAM, PROTOCOL_VERSION, Frame
+from livemig.migration.postcopy_destination import PostcopyDestination
 from livemig.migration.settings import Settings
 from livemig.migration.side import Emit, Side, Wire
 from livemig.migration.status import Status
@@ -27,19 +30,36 @@ from livemig.timers.ticks import NS_PER_S
 
 _LONGEST_WAIT_NS = 7200 * NS_PER_S
 """Twice the longest downtime that can be asked for."""
+_RECOVERABLE = frozenset(
+    {Status.DEVICE, Status.POSTCOPY_ACTIVE, Status.POSTCOPY_PAUSED, Status.POSTCOPY_RECOVER}
+)
 
 
 class Destination(Side):
     """``owner`` is ``source`` until ``switchover`` has come."""
 
     def __init__(self, machine: Machine, host: Host, wire: Wire, settings: Settings, emit: Emit) -> None:
+        self._due: int | None = None
         super().__init__(machine, host, wire, settings, emit)
+        self.postcopy: PostcopyDestination | None = None
+        self._recovery_ns: int | None = None
+        self._all_there = False
         self.resumed_ns: int | None = None
         self.from_file = False
         """Restored from a file: when, after the stop, is for this side to say."""
         self.strategy: Strategy | None = None
         self._snapshot_read: snapshot.Snapshot | None = None
         self._saved: Saved = {}
+
+    @property
+    def due(self) -> int | None:
+        """When :meth:`tick` is to be called: at the resume; later, where a CPU may touch a page that is missing."""
+        faults = self.postcopy.due if self.postcopy is not None and self.resumed_ns is not None else None
+        return min((at for at in (self._due, faults) if at is not None), default=None)
+
+    @due.setter
+    def due(self, value: int | None) -> None:
+        self._due = value
 
     def receive(self, now: int, frame: Frame) -> None:
         """A frame has arrived (but for page content, which goes to RAM on the way).
@@ -52,9 +72,15 @@ class Destination(Side):
             "pass_end": self._pass_end,
             "probe": self._probe,
             "snapshot": self._snapshot,
+            "discard": self._discard,
             "switchover": self._switchover,
+            "postcopy_pages": self._postcopy_pages,
+            "recover": self._recover,
+            "resume": self._resume,
             "cancel": self._cancel,
         }
+        if self.status is Status.POSTCOPY_PAUSED and frame.type != "recover":
+            return
         try:
             if frame.type not in steps:
                 raise ProtocolError(frame.type, "type", "not for a destination")
@@ -68,7 +94,14 @@ class Destination(Side):
         self._send(now, "refuse", {"reason": reason[:MAX_REASON]})
 
     def tick(self, now: int) -> None:
-        """``due`` has come: the guest goes on here."""
+        """``due`` has come."""
+        if self._due is not None and self._due <= now:
+            self._start(now)
+        if self.postcopy is not None:
+            self.postcopy.fault(now)
+
+    def _start(self, now: int) -> None:
+        """The guest goes on here."""
         self.due = None
         machine, strategy, read = self.machine, self.strategy, self._snapshot_read
         assert strategy is not None
@@ -89,14 +122,29 @@ class Destination(Side):
         )  # fmt: skip
         machine.resume(now)
         self.resumed_ns = now
-        self._emit(now, "machine_resumed", **machine.facts(now), ram_digest=memory["digest"])
+        whole = memory["digest"] if self.postcopy is None else None
+        self._emit(now, "machine_resumed", **machine.facts(now), ram_digest=whole)
         for arm in machine.arms(now):
             self._emit(now, "timer_armed", **arm, cause="restore")
-        self._enter(now, Status.COMPLETED)
+        if self.postcopy is not None:
+            if self.status is Status.DEVICE:
+                self._enter(now, Status.POSTCOPY_ACTIVE)
+        else:
+            self._enter(now, Status.COMPLETED)
         self._send(now, "resumed")
+        if self._all_there:
+            self._receive_all(now)
 
     def fail(self, now: int, reason: str) -> None:
-        """The link ended, or what came was refused. After ``switchover`` the guest is ours and goes on."""
+        """The link ended, or what came was refused. After ``switchover`` the guest is ours and goes on; in postcopy,
+        once ``loaded`` was said, it may be ours, and pages are missing: that can be made good."""
+        if self.postcopy is not None and self.status in _RECOVERABLE:
+            self.postcopy.lost()
+            if self.status is not Status.POSTCOPY_PAUSED:
+                after = self.settings.postcopy.recover_after_ns
+                self._recovery_ns = None if after is None else now + after + self.settings.postcopy.lookahead_ns
+                self._enter(now, Status.POSTCOPY_PAUSED, reason)
+            return
         if self.from_file and self.status is Status.NONE:
             self._enter(now, Status.SETUP)
         if not self.over and self.status is not Status.NONE and self.owner == "source":
@@ -114,7 +162,7 @@ class Destination(Side):
             raise ProtocolError("hello", "version", f"{fields['version']}, but this side speaks {PROTOCOL_VERSION}")
         if fields["strategy"] not in STRATEGIES:
             raise ProtocolError("hello", "strategy", f"{fields['strategy']!r} is not known here")
-        _check_capabilities(fields["capabilities"])
+        _check_capabilities(fields["capabilities"], self.settings.postcopy.enabled)
         self.strategy = STRATEGIES[fields["strategy"]]
         self._compare(fields["machine"], self.settings.convert_frequency or self.strategy.any_frequency)
         self._enter(now, Status.ACTIVE, self._convert(fields["machine"]))
@@ -158,7 +206,7 @@ class Destination(Side):
             raise ProtocolError("snapshot", "timebase.strategy", f"{read.strategy!r} was not announced")
         per_cpu = len(spec.facility.timers)
         self._saved = self.strategy.check(joined(self.strategy, read.time, spec.cpus, per_cpu), spec.cpus, per_cpu)
-        digest = self.machine.ram.digest()
+        digest = self.machine.ram.digest() if self.postcopy is None else self.postcopy.loaded()
         if read.memory["digest"] != digest:
             raise ProtocolError("snapshot", "memory.digest", "the RAM that arrived is not the RAM that was sent")
         check_state(self.machine, read)
@@ -177,6 +225,86 @@ class Destination(Side):
             resume_ns = stopped_ns + self.settings.downtime_ns
         self._emit(now, "switchover", resume_ns=resume_ns, sent_ns=frame.sent_ns)
         self.due = max(now, resume_ns)
+        if self.postcopy is not None:
+            self.postcopy.switched(now, self.due)
+
+    # -- postcopy ---------------------------------------------------------------------------------------------------
+
+    def _discard(self, now: int, frame: Frame) -> None:
+        self._need(frame, Status.ACTIVE)
+        if not self.settings.postcopy.enabled:
+            raise ProtocolError("discard", "type", "postcopy-ram was not announced")
+        self.postcopy = PostcopyDestination(
+            self.machine, self.settings, self._emit, self._send_request, self._promise
+        )
+        self.postcopy.discard(frame.payload)
+
+    def _send_request(self, now: int, kind: str, fields: dict[str, Any]) -> int:
+        self._send(now, kind, fields)
+        return self.outbox[-1].arrives_ns
+
+    def _postcopy_pages(self, now: int, frame: Frame) -> None:
+        if self.postcopy is None or self.owner != "destination":
+            raise ProtocolError(frame.type, "type", f"not expected in status {self.status}")
+        if self.postcopy.arrive(now, frame):
+            self._receive_all(now)
+
+    def _receive_all(self, now: int) -> None:
+        assert self.postcopy is not None
+        self._all_there = True
+        if self.resumed_ns is not None:
+            self._send(now, "received", {"ram_digest": self.postcopy.end(now)})
+            self._enter(now, Status.COMPLETED)
+
+    def hear(self, frame: Frame) -> bool:
+        if self.postcopy is not None:
+            self.postcopy.hear(frame)
+        if frame.type == "recover":  # the source says nothing more until that is answered
+            self._recovery_ns = frame.arrives_ns + 1
+        return frame.type != "promise"
+
+    @property
+    def horizon(self) -> int | None:
+        if self.postcopy is None or self.over:
+            return None
+        if self.status is Status.POSTCOPY_PAUSED:
+            return self._recovery_ns
+        return self.postcopy.horizon if self._in_touch else None
+
+    @property
+    def _in_touch(self) -> bool:
+        """Both sides may speak when they like."""
+        return self.owner == "destination" or self.status is Status.POSTCOPY_RECOVER
+
+    def keep_in_step(self, now: int) -> None:
+        if self.postcopy is not None and self._in_touch and not self.over:
+            self.postcopy.keep_in_step(now)
+
+    def fall_silent(self, now: int) -> None:
+        """The scenario is over here; the source need not wait for anything more."""
+        self.outbox.append(Frame("bye", now, now))
+
+    # -- recovery ---------------------------------------------------------------------------------------------------
+
+    def _recover(self, now: int, frame: Frame) -> None:
+        self._need(frame, Status.POSTCOPY_PAUSED)
+        assert self.postcopy is not None
+        self._enter(now, Status.POSTCOPY_RECOVER)
+        has = np.packbits(~self.postcopy.missing).tobytes()
+        self._send(now, "received_bitmap", {"resumed": int(self.owner == "destination")}, has)
+        self.postcopy.answered(self.outbox[-1].arrives_ns)
+
+    def _resume(self, now: int, frame: Frame) -> None:
+        self._need(frame, Status.POSTCOPY_RECOVER)
+        assert self.postcopy is not None
+        self._enter(now, Status.POSTCOPY_ACTIVE)
+        self._send(now, "resume_ack")
+        self.postcopy.answered(self.outbox[-1].arrives_ns)
+        if self.owner == "source":
+            self.owner = "destination"
+            self.due = self.postcopy.resume_ns = max(now, frame.fields["resume_ns"])
+            self._emit(now, "switchover", resume_ns=frame.fields["resume_ns"], sent_ns=frame.sent_ns)
+        self.postcopy.go_on(now)
 
     def _cancel(self, now: int, frame: Frame) -> None:
         if self.owner == "source":
@@ -188,9 +316,11 @@ class Destination(Side):
             raise ProtocolError(frame.type, "type", f"not expected in status {self.status}")
 
 
-def _check_capabilities(asked: list[str]) -> None:
+def _check_capabilities(asked: list[str], postcopy: bool) -> None:
     for name in asked:
-        if name not in ENCODINGS:
+        if name == POSTCOPY_RAM and not postcopy:
+            raise ProtocolError("hello", "capabilities", f"{POSTCOPY_RAM} is on at the source and off here")
+        if name not in (*ENCODINGS, POSTCOPY_RAM):
             raise ProtocolError("hello", "capabilities", f"{name!r:.40} is not known here")
         if name == ZSTD and not zstd.installed():
             raise ProtocolError("hello", "capabilities", f"zstd {zstd.MISSING}, here too")

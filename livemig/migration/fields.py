@@ -179,7 +179,10 @@ def _need(kind: type, value: Any) -> None:
 COUNT: Final = integer(0, _INT64 - 1)
 """An integer that is not negative."""
 
-TIME: Final = integer(-_INT64 // 4, _INT64 // 4)
+FAR: Final = _INT64 // 4
+"""As good as never, of virtual time in ns."""
+
+TIME: Final = integer(-FAR, FAR)
 """Virtual time in ns: signed 64 bits, and room for what is added to it."""
 
 RUNS: Final = Field(_pack_runs, _unpack_runs)

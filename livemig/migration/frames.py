@@ -42,6 +42,9 @@ from livemig.migration.fields import (
 
 PROTOCOL_VERSION: Final = 2
 
+POSTCOPY_RAM: Final = "postcopy-ram"
+"""A capability, as `hello` names it."""
+
 _LENGTH: Final = 4
 PREFIX: Final = _LENGTH + SIZE
 """What stands before a header."""
@@ -50,6 +53,8 @@ MAX_PAGES: Final = 256
 """With content, in one frame: 1 MiB."""
 MAX_SNAPSHOT: Final = 16 << 20
 MAX_REASON: Final = 1000
+MAX_BITMAP: Final = 2 << 20
+"""A bit for each page of 64 GiB."""
 _MAX_ITEMS: Final = 1000
 """Of a msgpack array anywhere in a header; what one may make the unpacker allocate is bounded by it."""
 
@@ -77,6 +82,11 @@ class Frame:
         """Whether the payload is the content of the pages in `runs`."""
         return FRAMES[self.type].carries_pages
 
+    @property
+    def announced(self) -> bool:
+        """Whether whoever receives such pages is told."""
+        return FRAMES[self.type].announced
+
 
 @dataclass(frozen=True, slots=True)
 class FrameType:
@@ -85,6 +95,8 @@ class FrameType:
     fields: Mapping[str, Field] = attribute(default_factory=dict)
     max_payload: int = 0
     carries_pages: bool = False
+    announced: bool = False
+    """Of pages: whoever receives is told, and may have said which pages it takes."""
 
 
 ENVELOPE: Final[Mapping[str, Field]] = {"seq": COUNT, "sent_ns": TIME, "arrives_ns": TIME, "payload": COUNT}
@@ -125,7 +137,25 @@ FRAMES: Final[Mapping[str, FrameType]] = {
     # After it the destination owns the guest.
     "switchover": FrameType({"stopped_ns": TIME, "resume_ns": TIME}),
     "resumed": FrameType(),
+    # Postcopy. Bitmaps have a bit a page, page 0 the highest of the first byte. `discard`: what the destination misses.
+    "discard": FrameType(max_payload=MAX_BITMAP),
+    # The `number`-th request: `page`, and then those `around` it.
+    "page_request": FrameType({"number": COUNT, "page": COUNT, "around": COUNT, "until_ns": TIME}),
+    # `answers`: the request that these are the answer to; 0: they were pushed. No more is pushed before `until_ns`.
+    "postcopy_pages": FrameType(
+        {"runs": RUNS, "zero": RUNS, "answers": COUNT, "until_ns": TIME},
+        max_payload=MAX_PAGES * PAGE, carries_pages=True, announced=True,
+    ),
+    "received": FrameType({"ram_digest": text(100)}),
+    # Keeps virtual time in step and takes none: nothing but answers is sent before `until_ns`, all up to `answers` is.
+    "promise": FrameType({"until_ns": TIME, "answers": COUNT}),
+    # A broken link made anew; `received_bitmap`: what has arrived. `resumed`: whether the guest runs here, 0 or 1.
+    "recover": FrameType({"version": COUNT}),
+    "received_bitmap": FrameType({"resumed": COUNT}, max_payload=MAX_BITMAP),
+    "resume": FrameType({"stopped_ns": TIME, "resume_ns": TIME}),
+    "resume_ack": FrameType(),
     "cancel": FrameType({"reason": text(MAX_REASON)}),
+    # The scenario is over on this side, which will not speak again.
     "bye": FrameType(),
 }
 

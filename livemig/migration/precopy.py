@@ -99,6 +99,22 @@ class Precopy:
         self._standing = True
         self.release(now)
 
+    def cut_short(self, now: int) -> None:
+        """The pass ends here, whatever is left of it; the next one begins."""
+        if self._pass.bytes or self._pass.zero_pages:
+            self._end_pass(now)
+            self._begin_pass(now)
+
+    def hand_over(self, now: int) -> tuple[Pass, Pages]:
+        """The guest stands still, and what is left goes after it: the pass that that is, and its pages."""
+        pages, self._left = self._left, np.zeros(0, np.int64)
+        return Pass(self.passes, now, len(pages)), pages
+
+    def handed_over(self, now: int, done: Pass) -> None:
+        """That pass is over."""
+        self._pass = done
+        self._log_pass(now, 0)
+
     def last_step(self, now: int) -> int | None:
         """Send more of the last pass, as fast as the link goes; gives the instant at which to go on. None: all sent."""
         if len(self._left):
@@ -170,7 +186,13 @@ class Precopy:
         self._pass = Pass(self.passes, now, len(self._left))
 
     def _end_pass(self, now: int) -> int:
-        done, remaining = self._pass, self.remaining
+        remaining = self.remaining
+        self._log_pass(now, remaining)
+        self._send(now, "pass_end", {"pass": self._pass.number, "pages": self._pass.pages})
+        return remaining
+
+    def _log_pass(self, now: int, remaining: int) -> None:
+        done = self._pass
         dirtied = self._machine.ram.dirty_count * PAGE
         duration = max(now - done.began_ns, 1)
         self._emit(
@@ -180,9 +202,6 @@ class Precopy:
             downtime_limit_ns=self._policy.limit_ns(now), expected_downtime_ns=self.expected_downtime_ns,
             encoded_pages=done.encoded_pages, skipped_pages=done.skipped_pages,
         )  # fmt: skip
-        self._send(now, "pass_end", {"pass": done.number, "pages": done.pages})
-        return remaining
-
     def _send_chunk(self, now: int, limit: int) -> int:
         count = min(limit, self._settings.chunk_pages)
         pages, self._left = self._left[:count], self._left[count:]

@@ -62,6 +62,29 @@ class Encodings:
 
 
 @dataclass(frozen=True, slots=True)
+class Postcopy:
+    """Whether and when the guest goes before its pages.
+
+    Args:
+        passes: of precopy before it; at_ns: when at the latest, None for no such time. preempt: what is asked for does
+            not wait behind what is pushed. max_bandwidth: of pushes, bytes a second, 0 for no limit. prepaging: pages
+            around one that is asked for, to be pushed next. promises: the two sides keep in step by promises, for time
+            is virtual. recover_after_ns: when a broken link is to be made anew, None for when somebody says so.
+        lookahead_ns: no frame arrives sooner than this after it is sent, in either direction.
+    """
+
+    enabled: bool = False
+    passes: int = 1
+    at_ns: int | None = None
+    preempt: bool = False
+    max_bandwidth: int = 0
+    prepaging: int = 0
+    promises: bool = True
+    recover_after_ns: int | None = None
+    lookahead_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a side goes by.
 
@@ -86,3 +109,4 @@ class Settings:
     cancel_at_ns: int | None = None
     form: MachineVersion = NEWEST
     convert_frequency: bool = False
+    postcopy: Postcopy = Postcopy()

@@ -22,6 +22,9 @@ class Wire(Protocol):
     def transmit(self, now: int, size: int, kind: str = "") -> tuple[int, int]:
         """Send ``size`` bytes, a frame of type ``kind``, at ``now``: (line free again, arrives), in ns."""
 
+    def overtake(self, now: int, size: int, kind: str = "") -> tuple[int, int]:
+        """The same, ahead of what stands in line."""
+
 
 class Emit(Protocol):
     """Where events go."""
@@ -39,10 +42,11 @@ class Side(ABC):
     """A state machine without I/O: its driver calls ``receive`` when a frame arrives and ``tick`` at ``due``,
     always with the machine run to that instant, and sends what is in ``outbox``.
 
-    ``asked``: a frame that must be answered is on its way. A side speaks only when asked, until it owns the guest;
-    so whoever has asked nothing can run on without listening, and whoever has asked waits for the answer before it
-    lets virtual time pass the earliest instant at which that could arrive. That is the whole of the promise
-    (conservative synchronisation, Chandy and Misra) that plain precopy needs.
+    ``asked``: a frame that must be answered is on its way. In precopy a side speaks only when asked, until it owns the
+    guest; so whoever has asked nothing can run on without listening, and whoever has asked waits for the answer before
+    it lets virtual time pass the earliest instant at which that could arrive. That is the whole of the promise
+    (conservative synchronisation, Chandy, Misra and Bryant) that plain precopy needs. In postcopy both speak when they
+    like: ``horizon`` says how far virtual time may go, by what the peer has promised.
 
     ``owner``: of the guest, as this side knows it: source, destination or none.
     """
@@ -75,6 +79,28 @@ class Side(ABC):
         """The migration cannot go on: the link has ended, or the peer sent what it must not."""
 
     @property
+    def horizon(self) -> int | None:
+        """Virtual time must not come to this instant before more is heard from the peer; None: it may."""
+        return None
+
+    @property
+    def awaits(self) -> bool:
+        """Virtual time must not pass before the peer has spoken."""
+        return self.asked
+
+    @property
+    def deserted(self) -> bool:
+        """The peer has said that it has no more to say, and is gone."""
+        return False
+
+    def hear(self, frame: Frame) -> bool:
+        """A frame was received, whenever it arrives; False if it says nothing but that, and does not arrive at all."""
+        return frame.type != "promise"
+
+    def keep_in_step(self, now: int) -> None:  # noqa: B027
+        """All that happens at ``now`` has; the peer may be waiting for a promise."""
+
+    @property
     def over(self) -> bool:
         """The migration has ended, one way or another."""
         return self.status in FINAL
@@ -84,14 +110,27 @@ class Side(ABC):
         self._emit(now, "migration_state", status=str(status), reason=reason)
 
     def _send(
-        self, now: int, kind: str, fields: dict[str, Any] | None = None, payload: bytes = b"", size: int = 0
+        self,
+        now: int,
+        kind: str,
+        fields: dict[str, Any] | None = None,
+        payload: bytes = b"",
+        size: int = 0,
+        urgent: bool = False,
     ) -> int:
         """Put a frame on the wire; gives the instant at which the line is free again.
 
         Args:
             size: bytes of payload that are not in ``payload``: pages, which go from RAM straight to the socket.
+            urgent: by a channel of its own, if there is one, ahead of what stands in line.
         """
-        fields = fields or {}
-        free, arrives = self._wire.transmit(now, wire_bytes(fields, len(payload) + size), kind)
+        fields = {} if fields is None else fields
+        transmit = self._wire.overtake if urgent and self.settings.postcopy.preempt else self._wire.transmit
+        free, arrives = transmit(now, wire_bytes(fields, len(payload) + size), kind)
         self.outbox.append(Frame(kind, now, arrives, fields, payload))
         return free
+
+    def _promise(self, now: int, until_ns: int, answers: int) -> None:
+        """Outside time, and not on the modelled link: the two hosts of a real pair need none."""
+        if self.settings.postcopy.promises:
+            self.outbox.append(Frame("promise", now, now, {"until_ns": until_ns, "answers": answers}))

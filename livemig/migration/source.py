@@ -1,6 +1,6 @@
-"""The source of a precopy migration, as a state machine: what it asks, when it stops the guest, who owns it when.
+"""The source of a migration, as a state machine: what it asks, when it stops the guest, who owns it when.
 
-What is sent while the guest runs is `livemig.migration.precopy`'s affair.
+What is sent while the guest runs here is `livemig.migration.precopy`'s affair, what follows it `postcopy_source`'s.
 """
 
 from __future__ import annotations
@@ -8,25 +8,32 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from livemig.errors import ProtocolError
 from livemig.machine import snapshot
 from livemig.machine.machine import Machine
 from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host
-from livemig.migration.frames import MAX_REASON, PROTOCOL_VERSION, Frame
+from livemig.migration.after_switchover import AfterSwitchover
+from livemig.migration.frames import MAX_REASON, POSTCOPY_RAM, PROTOCOL_VERSION, Frame
+from livemig.migration.page_sums import Sums, digest, sums_of
 from livemig.migration.peer_clock import FIRST, PeerClockMeter
 from livemig.migration.precopy import Precopy
 from livemig.migration.progress import progress
 from livemig.migration.settings import Settings
-from livemig.migration.side import Emit, Side, Wire
-from livemig.migration.status import Status
+from livemig.migration.side import Emit, Wire
+from livemig.migration.status import POSTCOPY, Status
 from livemig.strategies.parts import lost, parts
 from livemig.strategies.strategy import Strategy
 
-_ANSWERS = {"hello": "welcome", "snapshot": "loaded", "switchover": "resumed"}
+_ANSWERS = {
+    "hello": "welcome", "snapshot": "loaded", "switchover": "resumed", "recover": "received_bitmap",
+    "resume": "resume_ack",
+}  # fmt: skip
 
 
-class Source(Side):
+class Source(AfterSwitchover):
     """Owns the guest until it has sent ``switchover``; until then any failure lets the guest go on here."""
 
     def __init__(
@@ -45,17 +52,21 @@ class Source(Side):
         self._expected = ""
         self._to_file = False
         self._last_pass = False
-        self._digest = ""
+        self._digest = self._sent_digest = ""
+        self._sums: Sums = np.zeros(0, np.uint64)
         self._parts = snapshot.TimeParts({})
         self._saved_at = self._asked_at = 0
+        self._postcopies = self._start_postcopy = False
 
     # -- what the driver calls ------------------------------------------------------------------------------------
 
     @property
     def due(self) -> int | None:
-        """The next instant at which :meth:`tick` is to be called: its own, or that of the cancel asked for."""
+        """The next instant at which :meth:`tick` is to be called: its own, or one that was asked for."""
         cancel = self.settings.cancel_at_ns if self._cancellable else None
-        return min((at for at in (self._due, cancel) if at is not None), default=None)
+        postcopy = self.settings.postcopy.at_ns if self.status is Status.ACTIVE else None
+        pushes = self.postcopy.due if self.status is Status.POSTCOPY_ACTIVE else None
+        return min((at for at in (self._due, cancel, postcopy, pushes) if at is not None), default=None)
 
     @due.setter
     def due(self, value: int | None) -> None:
@@ -80,7 +91,7 @@ class Source(Side):
             "version": PROTOCOL_VERSION,
             "machine": {**self.machine.spec.as_fields(), "version": self.settings.form.number},
             "strategy": self.strategy.name,
-            "capabilities": self.settings.encodings.names,
+            "capabilities": self.settings.encodings.names + [POSTCOPY_RAM] * self.settings.postcopy.enabled,
         }
         self._ask(now, "hello", hello)
 
@@ -90,8 +101,13 @@ class Source(Side):
         Raises:
             ProtocolError: it is not an answer to what was asked; :meth:`fail` is to be called.
         """
-        answers = {"welcome": self._welcomed, "loaded": self._loaded, "resumed": self._resumed, "bye": self._resumed}
-        if self.over:
+        answers = {
+            "welcome": self._welcomed, "loaded": self._loaded, "resumed": self._resumed,
+            "bye": self._resumed,
+            "received_bitmap": self._learn, "resume_ack": self._go_on,
+        }  # fmt: skip
+        guests = {"resumed": self._runs_there, "page_request": self._page_request, "received": self._received}
+        if self.over or self.status is Status.POSTCOPY_PAUSED:
             return
         if frame.type == "refuse":
             self.fail(now, f"the destination refused: {frame.fields['reason']}")
@@ -100,6 +116,8 @@ class Source(Side):
         elif self._asked and frame.type == self._expected:
             self.asked = False
             answers[frame.type](now, frame)
+        elif frame.type in guests and self.status is Status.POSTCOPY_ACTIVE:
+            guests[frame.type](now, frame)
         else:
             raise ProtocolError(frame.type, "type", f"not expected in status {self.status}")
 
@@ -110,7 +128,12 @@ class Source(Side):
             self.cancel(now, "cancelled at migration.cancel_at")
             return
         self.due = None
-        if self.status is Status.ACTIVE:
+        if self.status is Status.POSTCOPY_ACTIVE:
+            self.postcopy.push(now)
+        elif self.status is Status.ACTIVE and self._postcopy_is_due(now):
+            self.precopy.cut_short(now)
+            self._stop(now)
+        elif self.status is Status.ACTIVE:
             if self.precopy.passes > self._probed:
                 self._probe(now)
             self.due = self.precopy.step(now)
@@ -129,7 +152,11 @@ class Source(Side):
         return True
 
     def fail(self, now: int, reason: str) -> None:
-        """End it. The guest goes on here unless ``switchover`` was sent, when nobody can say who owns it."""
+        """End it. The guest goes on here unless ``switchover`` was sent, when nobody can say who owns it; in postcopy
+        it is then not the end, for what the guest misses is here."""
+        if self.status in POSTCOPY:
+            self._pause(now, reason)
+            return
         if self.status is Status.NONE:
             self._enter(now, Status.SETUP)
         self._end(now)
@@ -191,7 +218,7 @@ class Source(Side):
         form = self.settings.form
         self._parts = parts(self.strategy, saved, form)
         facts = machine.facts(now)
-        self._digest = machine.ram.digest()
+        self._choose(now)
         self._emit(now, "machine_stopped", **facts, ram_digest=self._digest)
         self._emit(
             now, "state_saved", strategy=self.strategy.name, tb=facts["tb"], clock_ns=facts["clock_ns"],
@@ -209,17 +236,23 @@ class Source(Side):
         self.due = now
 
     def _finish_memory(self, now: int) -> None:
-        """The last pass, the guest stopped, as fast as the link goes; then the snapshot."""
-        self.due = self.precopy.last_step(now)
-        if self._due is not None:
-            return
+        """The last pass, the guest stopped, as fast as the link goes; then the snapshot. In postcopy, instead of the
+        pass, which pages are missing."""
+        if self._postcopies:
+            phase, left = self.precopy.hand_over(now)
+            self._send(now, "discard", payload=self.postcopy.begin(phase, left))
+            self._sent_digest = digest(self._sums, without=self.postcopy.unsent)
+        else:
+            self.due = self.precopy.last_step(now)
+            if self._due is not None:
+                return
         self._last_pass = False
-        memory = {**self.machine.work(), "digest": self._digest}
+        memory = {**self.machine.work(), "digest": self._sent_digest}
         sections = snapshot.sections_of(self.strategy.name, self._parts, self.machine.cpus, memory)
         self._ask(now, "snapshot", payload=snapshot.pack(sections, self.settings.form))
 
     def _loaded(self, now: int, frame: Frame) -> None:
-        if frame.fields["ram_digest"] != self._digest:
+        if frame.fields["ram_digest"] != self._sent_digest:
             self.fail(now, "the destination's RAM differs")
             return
         # one more trip of the link is to come: hold the guest here as long as the downtime asked for allows
@@ -230,9 +263,16 @@ class Source(Side):
     def _switch_over(self, now: int) -> None:
         """The point of no return: from here on the guest is the destination's, or nobody's until it says so."""
         self.owner = "none"
-        resume_ns = self._stopped_at() + self.settings.downtime_ns
-        self._emit(now, "switchover", resume_ns=resume_ns, sent_ns=now)
-        self._ask(now, "switchover", {"stopped_ns": self._stopped_at(), "resume_ns": resume_ns})
+        self._emit(now, "switchover", resume_ns=self._blackout()["resume_ns"], sent_ns=now)
+        if not self._postcopies:
+            self._ask(now, "switchover", self._blackout())
+            return
+        self.postcopy.due = self._send(now, "switchover", self._blackout())
+        self.postcopy.heard_ns = max(self.outbox[-1].arrives_ns, self._blackout()["resume_ns"])
+        self._enter(now, Status.POSTCOPY_ACTIVE)
+
+    def _blackout(self) -> dict[str, Any]:
+        return {"stopped_ns": self._stopped_at(), "resume_ns": self._stopped_at() + self.settings.downtime_ns}
 
     def _resumed(self, now: int, frame: Frame) -> None:
         if not self._to_file:
@@ -240,6 +280,27 @@ class Source(Side):
         self.machine.enter(RunState.POSTMIGRATE)
         self.ended_ns = now
         self._enter(now, Status.COMPLETED)
+
+    # -- postcopy ---------------------------------------------------------------------------------------------------
+
+    def start_postcopy(self) -> bool:
+        """``migrate-start-postcopy``: as soon as may be; False if postcopy was not enabled."""
+        self._start_postcopy = self.settings.postcopy.enabled
+        return self._start_postcopy
+
+    def _postcopy_is_due(self, now: int) -> bool:
+        wanted = self.settings.postcopy
+        at_once = wanted.passes == 0 or (wanted.at_ns is not None and wanted.at_ns <= now)
+        return wanted.enabled and (at_once or self._start_postcopy)
+
+    def _choose(self, now: int) -> None:
+        """The guest has been stopped: what is left goes before it if it fits, and else after it."""
+        self._postcopies = self.settings.postcopy.enabled and not self._to_file and not self.precopy.fits(now)
+        if self._postcopies:
+            self._sums = sums_of(self.machine.ram)
+            self._digest = digest(self._sums)
+        else:
+            self._digest = self._sent_digest = self.machine.ram.digest()
 
     # -- all of them ------------------------------------------------------------------------------------------------
 

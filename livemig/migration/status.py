@@ -13,11 +13,20 @@ class Status(StrEnum):
     ACTIVE = "active"
     PRE_SWITCHOVER = "pre-switchover"
     DEVICE = "device"
+    POSTCOPY_ACTIVE = "postcopy-active"
+    POSTCOPY_PAUSED = "postcopy-paused"
+    POSTCOPY_RECOVER_SETUP = "postcopy-recover-setup"
+    POSTCOPY_RECOVER = "postcopy-recover"
     COMPLETED = "completed"
     CANCELLING = "cancelling"
     CANCELLED = "cancelled"
     FAILED = "failed"
 
+
+POSTCOPY = frozenset(
+    {Status.POSTCOPY_ACTIVE, Status.POSTCOPY_PAUSED, Status.POSTCOPY_RECOVER_SETUP, Status.POSTCOPY_RECOVER}
+)
+"""The guest is at the destination, or on its way there; it will not run on the source again."""
 
 FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
@@ -28,7 +37,15 @@ ALLOWED: dict[Status, frozenset[Status]] = {
         {Status.PRE_SWITCHOVER, Status.DEVICE, Status.COMPLETED, Status.CANCELLING, Status.FAILED}
     ),
     Status.PRE_SWITCHOVER: frozenset({Status.DEVICE, Status.CANCELLING, Status.FAILED}),
-    Status.DEVICE: frozenset({Status.COMPLETED, Status.CANCELLING, Status.FAILED}),
+    Status.DEVICE: frozenset(
+        {
+            Status.POSTCOPY_ACTIVE, Status.POSTCOPY_PAUSED, Status.COMPLETED, Status.CANCELLING, Status.FAILED
+        }
+    ),
+    Status.POSTCOPY_ACTIVE: frozenset({Status.POSTCOPY_PAUSED, Status.COMPLETED}),
+    Status.POSTCOPY_PAUSED: frozenset({Status.POSTCOPY_RECOVER_SETUP, Status.POSTCOPY_RECOVER, Status.COMPLETED}),
+    Status.POSTCOPY_RECOVER_SETUP: frozenset({Status.POSTCOPY_PAUSED, Status.POSTCOPY_RECOVER}),
+    Status.POSTCOPY_RECOVER: frozenset({Status.POSTCOPY_PAUSED, Status.POSTCOPY_ACTIVE, Status.COMPLETED}),
     Status.CANCELLING: frozenset({Status.CANCELLED}),
     Status.COMPLETED: frozenset(),
     Status.CANCELLED: frozenset({Status.SETUP}),

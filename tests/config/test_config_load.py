@@ -88,7 +88,8 @@ def test_an_unknown_key_names_the_nearest_known_one(scenario, text, key, nearest
 
 
 def test_an_unknown_key_lists_those_of_its_table(scenario):
-    assert refusal(scenario("[link]\nloss = 1")).allowed == "bandwidth, latency, return_latency, jitter"
+    allowed = "bandwidth, latency, return_latency, jitter, cut_at, cut_again_at"
+    assert refusal(scenario("[link]\nloss = 1")).allowed == allowed
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,8 @@ def test_an_unknown_key_lists_those_of_its_table(scenario):
             "g3beige, mac99, pseries, powernv, ppc405, e500",
         ),
         ("run = 1", "run", "1 is not a table", "a table of seed, duration, clock, rate"),
-        ("[[link]]", "link", "an array is not a table", "a table of bandwidth, latency, return_latency, jitter"),
+        ("[[link]]", "link", "an array is not a table",
+         "a table of bandwidth, latency, return_latency, jitter, cut_at, cut_again_at"),
         (
             "[run]\nduration = '2 hours'",
             "run.duration",

@@ -77,6 +77,13 @@ RANGES = {
     "migration.cancel_at": ("ns", 0, H),
     "migration.xbzrle_cache_size": ("B", 4096, 64 * 2**30),
     "migration.zstd_level": ("", 1, 20),
+    "migration.postcopy_start": ("", 0, 1000),
+    "migration.postcopy_at": ("ns", 0, H),
+    "migration.max_postcopy_bandwidth": ("B/s", 0, 128 * 2**30),
+    "migration.prepaging": ("", 0, 4096),
+    "migration.recover_after": ("ns", 0, H),
+    "link.cut_at": ("ns", 0, H),
+    "link.cut_again_at": ("ns", 0, H),
     "migration.peer_timeout": ("ns", 100 * MS, H),
     "migration.multifd_channels": ("", 0, 16),
     "link.bandwidth": ("bit/s", 1, 10**12),
@@ -120,6 +127,8 @@ CHOICES = {
     "migration.convergence": ("static", "stepped", "ramp"),
     "migration.auto_converge": (True, False),
     "migration.cpu_throttle_tailslow": (True, False),
+    "migration.postcopy_ram": (True, False),
+    "migration.postcopy_preempt": (True, False),
     "migration.dirty_limit": (True, False),
     "migration.xbzrle": (True, False),
     "migration.compression": ("none", "zstd"),
@@ -297,6 +306,7 @@ def names():
 
 PAIRED = {key for pair in ORDERED for key in pair} | {
     "guest.linux.decrementer_max", "machine.decrementer_bits", "guest.kind", "guest.trace.file",
+    "link.cut_at", "link.cut_again_at",
     "migration.cancel_at", "migration.auto_converge", "migration.dirty_limit", "machine.model", "machine.hdecr_bits",
     "machine.timebase_hz", "guest.embedded.period", "guest.embedded.first", "guest.embedded.fit_bit",
     "guest.embedded.watchdog_bit", "guest.hypervisor.slice",
@@ -327,6 +337,8 @@ def configurations(draw):
     numbers["migration.start"] = min(numbers["migration.start"], numbers["run.duration"] - 1)
     if numbers["migration.cancel_at"] <= numbers["migration.start"]:
         numbers["migration.cancel_at"] = 0
+    if numbers["link.cut_again_at"] <= numbers["link.cut_at"]:
+        numbers["link.cut_again_at"] = 0
     numbers["migration.xbzrle_cache_size"] = 1 << draw(st.integers(12, 36))
     numbers["guest.masked_for"] = max(0, min(numbers["guest.masked_for"], numbers["guest.masked_every"] - 1))
     most = 2 ** (numbers["machine.decrementer_bits"] - 1) - 1

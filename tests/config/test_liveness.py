@@ -28,6 +28,8 @@ downtime = "30ms"
 downtime_limit = "200us"
 """
 
+POSTCOPY, AT_ONCE, SLOW = "migration.postcopy_ram=true", "migration.postcopy_start=0", "link.bandwidth=100Mbit/s"
+BUSY = "guest.memory.dirty_rate=100MiB/s"
 LINUX, PERIODIC, TRACE = "guest.kind=linux", "guest.kind=periodic", "guest.kind=trace"
 STEPPED = "migration.convergence=stepped"
 # writes as fast as the link: the passes neither shrink nor grow, and the ramp has time to rise
@@ -166,6 +168,17 @@ CHANGES: dict[str, list[str]] = {
     "migration.compression": ["migration.compression=zstd"],
     "migration.zstd_level": ["migration.compression=zstd", "migration.zstd_level=19"],
     "migration.cancel_at": ["migration.cancel_at=103ms"],
+    "migration.postcopy_ram": ["migration.postcopy_ram=true"],
+    "migration.postcopy_start": [POSTCOPY, "migration.postcopy_start=0"],
+    "migration.postcopy_at": [POSTCOPY, "migration.postcopy_at=104ms"],
+    "migration.postcopy_preempt": [POSTCOPY, AT_ONCE, SLOW, BUSY, "migration.postcopy_preempt=true"],
+    "migration.max_postcopy_bandwidth": [POSTCOPY, AT_ONCE, SLOW, BUSY,
+                                         "migration.max_postcopy_bandwidth=2MiB/s"],
+    "migration.prepaging": [POSTCOPY, AT_ONCE, SLOW, BUSY, "migration.prepaging=16"],
+    "migration.recover_after": [POSTCOPY, AT_ONCE, SLOW, "link.cut_at=140ms", "migration.recover_after=20ms"],
+    "link.cut_at": [POSTCOPY, AT_ONCE, SLOW, "link.cut_at=140ms"],
+    "link.cut_again_at": [POSTCOPY, AT_ONCE, SLOW, "link.cut_at=140ms", "migration.recover_after=20ms",
+                          "link.cut_again_at=162ms"],
     "link.bandwidth": ["link.bandwidth=900Mbit/s"],
     "link.latency": ["link.latency=150us"],
     "link.return_latency": ["link.return_latency=150us"],

@@ -51,6 +51,15 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "loaded": {"ram_digest": "0f"},
     "switchover": {"stopped_ns": -1, "resume_ns": 1},
     "resumed": {},
+    "discard": {},
+    "page_request": {"number": 1, "page": 999, "around": 8, "until_ns": -5},
+    "postcopy_pages": {"runs": [[3, 2], [7, 1]], "zero": [[5, 2]], "answers": 1, "until_ns": 7},
+    "received": {"ram_digest": "0f"},
+    "promise": {"until_ns": 1 << 61, "answers": 0},
+    "recover": {"version": 2},
+    "received_bitmap": {"resumed": 1},
+    "resume": {"stopped_ns": -1, "resume_ns": 1},
+    "resume_ack": {},
     "cancel": {"reason": ""},
     "bye": {},
 }
@@ -64,8 +73,8 @@ def header(kind: str = "bye", **changes: Any) -> dict[str, Any]:
     """A right header as the format says, without help from the code under test, but for `changes`."""
     fields = dict(EXAMPLES[kind])
     payload = 0
-    if kind == "pages":
-        fields = {"runs": wire_runs((3, 2), (7, 1)), "zero": wire_runs((5, 2))}
+    if kind in ("pages", "postcopy_pages"):
+        fields |= {"runs": wire_runs((3, 2), (7, 1)), "zero": wire_runs((5, 2))}
         payload = 3 * 4096
     if kind == "encoded":
         fields |= {"runs": wire_runs((3, 2)), "zero": wire_runs((5, 2)), "sizes": b"\0\3\0\0"}
@@ -98,7 +107,7 @@ def test_every_type_is_encoded_as_the_format_says(kind: str) -> None:
 def test_every_type_is_decoded_from_the_format(kind: str) -> None:
     frame, length = decode(msgpack.packb(header(kind)), 4, ram_pages=RAM_PAGES)
     assert (frame.type, frame.sent_ns, frame.arrives_ns, frame.payload) == (kind, 10, 20, b"")
-    assert length == {"pages": 12288, "encoded": 4099}.get(kind, 0)
+    assert length == {"pages": 12288, "postcopy_pages": 12288, "encoded": 4099}.get(kind, 0)
     got = {n: value.tolist() if isinstance(value, np.ndarray) else value for n, value in frame.fields.items()}
     assert got == EXAMPLES[kind]
 

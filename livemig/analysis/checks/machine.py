@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from livemig.analysis.case import Case
 from livemig.analysis.crossing import Crossing
+from livemig.analysis.faults import Faults
 from livemig.analysis.ownership import Ownership
 from livemig.analysis.transfer import Transfer
 from livemig.analysis.units import duration, plural
@@ -30,9 +31,15 @@ def one_owner(case: Case) -> Verdict:
 
 
 def ram_identical(case: Case) -> Verdict:
-    """The destination resumes with the RAM that the source stopped with."""
+    """The destination resumes with the RAM that the source stopped with; in postcopy, it has it when all has arrived,
+    each page as it arrived, before the guest wrote to it."""
     stop, resume = case[Crossing].ends()
     sent, got = stop.ram_digest, resume.ram_digest
+    if case[Transfer].postcopy and got is None:
+        ended = case[Faults].ended
+        if ended is None:
+            return unknown("not all pages had arrived by the end", stop.seen, resume.seen)
+        got = ended["ram_digest"]
     if sent is None and got is None:
         return not_exercised("the digest of RAM was not recorded")
     if sent is None or got is None:

@@ -12,7 +12,7 @@ from livemig.analysis.verdict import Verdict, invalid, unknown, valid
 
 
 def as_twin(case: Case) -> Verdict:
-    """Equal to the twin until the stop; then no more deliveries missing than the blackout explains."""
+    """Equal to the twin until the stop; then no more deliveries missing than standing still explains."""
     twin, crossing = case[Twin], case[Crossing]
     if twin.differs:
         return invalid("before the stop the guest does what its twin does not", *twin.differs)
@@ -23,12 +23,12 @@ def as_twin(case: Case) -> Verdict:
         missing = twin.missing(cpu, tally.delivered)
         apart += abs(missing)
         if missing > twin.excused[cpu]:
-            explained = f"the blackout explains {twin.excused[cpu]:,}"
+            explained = f"that it stood still explains {twin.excused[cpu]:,}"
             evidence = [crossing.resume.seen] if crossing.resume else []
             return invalid(
                 f"cpu {cpu} misses {plural(missing, 'interrupt')} of its twin; {explained}", *evidence
             )
-    return valid(f"{plural(apart, 'interrupt')} apart from the twin, all explained by the blackout")
+    return valid(f"{plural(apart, 'interrupt')} apart from the twin, all explained by that it stood still")
 
 
 def as_if_never_migrated(case: Case) -> Verdict:

@@ -29,6 +29,7 @@ class FaultyLink:
     cause: str = ""
     damaged: set[tuple[int, str]] = field(default_factory=set)
     _last: int = 0
+    _last_urgent: int = 0
     _told: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -45,7 +46,21 @@ class FaultyLink:
 
     def transmit(self, now: int, size: int, kind: str = "") -> tuple[int, int]:
         """Send ``size`` bytes, a frame of type ``kind``: when the line is free again, and when they arrive (ns)."""
-        free, arrives = self.model.transmit(now, size)
+        frame = self._passed(now, size, kind, *self.model.transmit(now, size))
+        self._last = max(self._last, frame.arrives_ns)
+        if frame.damaged:
+            self.damaged.add((self._last, kind))
+        return frame.free_ns, self._last
+
+    def overtake(self, now: int, size: int, kind: str = "") -> tuple[int, int]:
+        """The same, ahead of what stands in line."""
+        frame = self._passed(now, size, kind, *self.model.overtake(now, size))
+        self._last_urgent = max(self._last_urgent, frame.arrives_ns)
+        if frame.damaged:
+            self.damaged.add((self._last_urgent, kind))
+        return frame.free_ns, self._last_urgent
+
+    def _passed(self, now: int, size: int, kind: str, free: int, arrives: int) -> Passage:
         frame = Passage(kind, size, now, free, arrives)
         for fault in self.faults:
             if fault.act(frame) and fault.name not in self._told:
@@ -53,7 +68,4 @@ class FaultyLink:
                 self.tell(now, fault.name, kind)
         if frame.cut_ns < self.lost_ns:
             self.lost_ns, self.cause = frame.cut_ns, frame.cause
-        self._last = max(self._last, frame.arrives_ns)
-        if frame.damaged:
-            self.damaged.add((self._last, kind))
-        return frame.free_ns, self._last
+        return frame

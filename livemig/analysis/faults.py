@@ -1,0 +1,83 @@
+"""When CPUs stood because a page of their memory had not arrived: in postcopy, and on no account of the strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from livemig.analysis.log import Event, Place
+from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.policy import TimePolicy
+from livemig.analysis.ticks import tick_ns
+from livemig.analysis.verdict import Evidence
+
+Interval = tuple[int, int]
+"""[begin, end) of guest time, in ns."""
+
+
+class Faults(Observer):
+    """The intervals by CPU; what was executed at their end comes at the next tick, so that each is a tick longer.
+
+    Attributes:
+        count: of them. ended: what `postcopy_ended` says; None: not all pages arrived. late_ns: the sum of what faults
+            delayed interrupts by, as the destination says.
+    """
+
+    def __init__(self, policy: TimePolicy, hz: int) -> None:
+        self.count = self.late_ns = self.worst_wait_ns = 0
+        self.ended: Event | None = None
+        self.ended_seen: Evidence | None = None
+        self._policy, self._tick = policy, tick_ns(hz)
+        self._over: dict[int, list[Interval]] = {}
+        self._since: dict[int, int] = {}
+
+    def handlers(self) -> Mapping[str, Handler]:
+        return {"postcopy_fault": self._fault, "page_arrived": self._arrived, "postcopy_ended": self._ended}
+
+    def _guest_ns(self, event: Event) -> int:
+        return int(event["t_ns"]) - self._policy.behind_ns
+
+    def _fault(self, event: Event, place: Place) -> None:
+        self.count += 1
+        self._since[event["cpu"]] = self._guest_ns(event)
+
+    def _arrived(self, event: Event, place: Place) -> None:
+        begin = self._since.pop(event["cpu"])
+        self._over.setdefault(event["cpu"], []).append((begin, self._guest_ns(event) + self._tick))
+        self.late_ns += event["late_ns"]
+        self.worst_wait_ns = max(self.worst_wait_ns, event["wait_ns"])
+
+    def _ended(self, event: Event, place: Place) -> None:
+        self.ended, self.ended_seen = event, Evidence(*place, event["t_ns"])
+
+    def within(self, cpu: int, begin: int, end: int) -> list[Interval]:
+        """The parts of [``begin``, ``end``) in which ``cpu`` stood."""
+        parts: list[Interval] = []
+        if begin >= end:
+            return parts
+        for since, until in reversed(self._over.get(cpu, ())):
+            if until <= begin:
+                break
+            if since < end:
+                parts.append((max(since, begin), min(until, end)))
+        if (since := self._since.get(cpu, end)) < end:
+            parts.append((max(since, begin), end))
+        return parts
+
+    def stood_ns(self, cpu: int, begin: int, end: int) -> int:
+        """For how much of it."""
+        return sum(until - since for since, until in self.within(cpu, begin, end))
+
+    def as_dict(self) -> dict[str, Any] | None:
+        """For the result; None: no postcopy, or none that ended."""
+        if self.ended is None:
+            return None
+        return {
+            "pages": self.ended["pages"],
+            "requests": self.ended["requests"],
+            "faults": self.count,
+            "blocktime_ns": self.ended["blocktime_ns"],
+            "vcpu_blocktime_ns": list(self.ended["vcpu_blocktime_ns"]),
+            "worst_wait_ns": self.worst_wait_ns,
+            "interrupts_late_ns": self.late_ns,
+        }
