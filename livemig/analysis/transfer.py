@@ -42,8 +42,8 @@ class Transfer(Observer):
         }
 
     def _fault(self, event: Event, place: Place) -> None:
-        if event["on"]:
-            self.link_faults.append(event["fault"])
+        if event.get("on"):
+            self.link_faults.append(str(event.get("fault")))
 
     def _switchover(self, event: Event, place: Place) -> None:
         if event["side"] != SOURCE and self.switchover is None:

@@ -85,6 +85,7 @@ class FileWriter(Channel):
         self._not_before = 0.0
         self._last: Frame | None = None
         self._whole = trio.Event()
+        self._broken: StreamFileError | None = None
         try:
             handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
         except OSError as error:
@@ -129,6 +130,8 @@ class FileWriter(Channel):
 
     async def receive(self) -> Frame:
         await self._whole.wait()
+        if self._broken is not None:
+            raise self._broken
         last, self._last = self._last, None
         if last is None:
             await trio.sleep_forever()
@@ -146,7 +149,10 @@ class FileWriter(Channel):
             self._file.write(data)
         except (OSError, ValueError) as error:
             self._discard()
-            raise StreamFileError(str(self._path), getattr(error, "strerror", None) or str(error)) from None
+            if self._broken is None:
+                self._broken = StreamFileError(str(self._path), getattr(error, "strerror", None) or str(error))
+            self._whole.set()  # whoever listens hears of it
+            raise self._broken from None
 
     def _publish(self) -> None:
         """On the disk, and by its name: only then is it a guest."""

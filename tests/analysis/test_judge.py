@@ -78,6 +78,7 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
             "machine_version": None,
             "lost": [],
         },
+        "postcopy": None,
         "interrupts": counts,
         "cpus": [{"cpu": 0, **counts, "missing": None}],
         "timebase": {"hz": 1_000_000_000, "at_stop": 50, "at_resume": 150, "error_ticks": 0, "skew_ticks": 0},
