@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
@@ -52,6 +53,29 @@ class Moment:
         return frozenset((cpu, timer) for cpu, timers in enumerate(self.pending or ()) for timer in timers)
 
 
+class Hop(NamedTuple):
+    """A crossing: the ``stop`` on one side, the ``resume`` on the other. ``alone``: the guest crossed but once."""
+
+    number: int
+    stop: Moment
+    resume: Moment
+    alone: bool
+
+    @property
+    def blackout_ns(self) -> int:
+        """From the one to the other."""
+        return self.resume.t_ns - self.stop.t_ns
+
+    @property
+    def seen(self) -> tuple[Evidence, Evidence]:
+        """Where both are to be found."""
+        return self.stop.seen, self.resume.seen
+
+    def __str__(self) -> str:
+        """How a reason names it, at its end: nothing where there is only one."""
+        return "" if self.alone else f" at hop {self.number}"
+
+
 class Crossing(Observer):
     """Follows the guest. It begins on the source, running.
 
@@ -67,8 +91,8 @@ class Crossing(Observer):
         """The guest's last stop."""
         self.resume: Moment | None = None
         """The guest's last resume after a stop."""
-        self.crossed: tuple[Moment, Moment] | None = None
-        """The first stop and resume of which the resume is on another side."""
+        self.crossings: list[tuple[Moment, Moment]] = []
+        """Every stop and resume of which the resume is on another side: the hops, in order."""
         self.split: Evidence | None = None
         """A resume on one side while the other still ran."""
         self.pauses: list[tuple[int, int]] = []
@@ -118,20 +142,25 @@ class Crossing(Observer):
         elif self.stop is not None:
             self.pauses.append((self.stop.t_ns, resume.t_ns))
             self.resume = resume
-            if side != self.owner and self.crossed is None:
-                self.crossed = self.stop, resume
+            if side != self.owner:
+                self.crossings.append((self.stop, resume))
         self.owner = self.running = side
 
-    def ends(self) -> tuple[Moment, Moment]:
-        """The stop on the source, the resume on the destination; raises Unknown if there was no crossing."""
-        if self.crossed is None:
+    @property
+    def crossed(self) -> bool:
+        """Whether the guest crossed at all."""
+        return bool(self.crossings)
+
+    def hops(self) -> list[Hop]:
+        """Every crossing, numbered from 1; raises Unknown if there was none."""
+        if not self.crossings:
             raise Unknown("the guest did not cross: no resume on the destination after a stop on the source")
-        return self.crossed
+        alone = len(self.crossings) == 1
+        return [Hop(number, stop, resume, alone) for number, (stop, resume) in enumerate(self.crossings, 1)]
 
     def blackout_ns(self) -> int:
-        """From the one to the other; raises Unknown as `ends` does."""
-        stop, resume = self.ends()
-        return resume.t_ns - stop.t_ns
+        """From the stop to the resume, of the longest; raises Unknown as `hops` does."""
+        return max(hop.blackout_ns for hop in self.hops())
 
     @property
     def paused_ns(self) -> int:

@@ -12,7 +12,8 @@ from livemig.analysis.attribution import Attribution
 from livemig.analysis.case import Case
 from livemig.analysis.checks import examine
 from livemig.analysis.continuity import decr_errors, tb_error, tb_skew
-from livemig.analysis.crossing import Crossing
+from livemig.analysis.crossing import Crossing, Hop
+from livemig.analysis.drift import hop_errors
 from livemig.analysis.faults import Faults
 from livemig.analysis.impact import impacts
 from livemig.analysis.inference import Inference, infer
@@ -92,6 +93,7 @@ def result_of(case: Case, run_dir: str = "") -> Result:
         inference=_if_known(lambda: _inference(case)) or Inference(),
         attributed=_if_known(lambda: _attributed(case[Attribution])) or Attributed(),
         postcopy=_if_known(lambda: case[Faults].as_dict()),
+        hops=_if_known(lambda: hop_errors(case.manifest, case[Crossing].hops())) or [],
         impact=impacts(_if_known(lambda: _unserved_ns(case)), behind_ns),
     )
 
@@ -121,20 +123,33 @@ def _migration(case: Case) -> Migration:
         bytes=transfer.octets,
         machine_version=transfer.machine_version,
         lost=transfer.lost,
+        hops=len(crossing.crossings),
     )
 
 
 def _timebase(case: Case) -> TimebaseAcross:
-    hz, crossed = case.manifest.machine.timebase_hz, case[Crossing].crossed
-    if crossed is None:
+    hz = case.manifest.machine.timebase_hz
+    if not case[Crossing].crossed:
         return TimebaseAcross(hz)
-    stop, resume = crossed
+    _, stop, resume, _ = _worst(case)
     error = _if_known(lambda: tb_error(case.manifest, stop, resume))
     return TimebaseAcross(hz, stop.tb, resume.tb, error, _if_known(lambda: tb_skew(resume)))
 
 
+def _worst(case: Case) -> Hop:
+    """The hop with the largest error of TB, or of a DECR; the first of equals."""
+    hops = case[Crossing].hops()
+
+    def error(hop: Hop) -> int:
+        of_tb = _if_known(lambda: tb_error(case.manifest, hop.stop, hop.resume)) or 0
+        of_decr = _if_known(lambda: decr_errors(case.manifest, hop.stop, hop.resume)) or {0: 0}
+        return max(abs(of_tb), *map(abs, of_decr.values()))
+
+    return max(hops, key=error)
+
+
 def _decrementer(case: Case) -> list[DecrementerAcross]:
-    stop, resume = case[Crossing].ends()
+    _, stop, resume, _ = _worst(case)
     before, after = stop.decr or (), resume.decr or ()
     return [
         DecrementerAcross(cpu, old, new, error)
@@ -146,7 +161,8 @@ def _decrementer(case: Case) -> list[DecrementerAcross]:
 def _inference(case: Case) -> Inference:
     machine = case.manifest.machine
     bits, stops = machine.decrementer_bits, machine.stops_at_zero
-    return infer(*case[Crossing].ends(), machine.timebase_hz, bits, stops)
+    _, stop, resume, _ = _worst(case)
+    return infer(stop, resume, machine.timebase_hz, bits, stops)
 
 
 def _attributed(attribution: Attribution) -> Attributed:

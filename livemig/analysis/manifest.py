@@ -46,6 +46,7 @@ class Rule:
         clock: ``virtual`` or ``wall``.
         timebase_tolerance_ns: how well TB is known where it was not read in place; None: it was.
         advance_at_most_ns: what ``advance-at-most`` says; None: it is another policy.
+        hops: how often the guest was to cross.
     """
 
     time_policy: str | None
@@ -56,6 +57,7 @@ class Rule:
     clock: str
     timebase_tolerance_ns: int | None = None
     advance_at_most_ns: int | None = None
+    hops: int = 1
 
     @property
     def timebase_slack_ns(self) -> int:
@@ -152,6 +154,7 @@ class Manifest:
                 downtime_limit_ns=rule.optional("downtime_limit_ns"),
                 clock=rule.text("clock", "virtual", "wall"),
                 timebase_tolerance_ns=rule.optional("timebase_tolerance_ns"),
+                hops=rule.optional("hops") or 1,
             ),
             claim=Claim(
                 claim.get("status"), claim.get("owner"), claim.get("reason"), tuple(claim.get("torn") or ())

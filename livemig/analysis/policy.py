@@ -28,7 +28,7 @@ class TimePolicy(Observer):
         self.kept: str | None = self.asked
         """By which the run is judged; None until it is settled."""
         self.found: str | None = None
-        """What the log shows over the crossing, within the tolerance; None: neither, or there is no crossing.
+        """What the log shows over the first crossing, within the tolerance; None: neither, or there is no crossing.
 
         Where the blackout is too short to tell, the one by which the run is judged.
         """
@@ -71,6 +71,6 @@ class TimePolicy(Observer):
         except Unknown:
             return
         self.kept = self.kept or min(errors, key=lambda policy: abs(errors[policy]))
-        if self._crossing.crossed == (stop, resume):
+        if self._crossing.crossings == [(stop, resume)]:
             fits = [policy for policy, error in errors.items() if abs(error) <= self._tolerance]
             self.found = self.kept if self.kept in fits else next(iter(fits), None)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from livemig.analysis.attribution import Late
+from livemig.analysis.drift import HopError
 from livemig.analysis.impact import Impact
 from livemig.analysis.inference import Inference
 from livemig.analysis.manifest import Manifest
@@ -17,7 +18,7 @@ from livemig.analysis.verdict import Verdict, Word
 @dataclass(frozen=True, slots=True)
 class Migration:
     """``owner``: source, destination or none. ``blackout_ns``: None if the guest did not cross. ``lost``: what the
-    machine version has no place for, of what there was to send."""
+    machine version has no place for, of what there was to send. ``hops``: how often the guest crossed."""
 
     status: str
     owner: str
@@ -27,6 +28,7 @@ class Migration:
     bytes: int
     machine_version: int | None = None
     lost: list[str] = field(default_factory=list)
+    hops: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Result:
         guest_behind_ns: how far the guest's TB is behind the world at the end; None if it was never read.
         inference: the strategy that the log shows. impact: what the blackout trips in a real guest.
         postcopy: pages, requests, faults and for how long CPUs stood; None if there was none.
+        hops: every crossing, with what it adds to the error of TB and DECR.
     """
 
     run_dir: str
@@ -98,6 +101,7 @@ class Result:
     attributed: Attributed
     impact: list[Impact]
     postcopy: dict[str, Any] | None = None
+    hops: list[HopError] = field(default_factory=list)
 
     @property
     def strategy(self) -> str | None:
@@ -137,11 +141,14 @@ class Result:
             },
             "impact": [impact.as_dict() for impact in self.impact],
             "postcopy": self.postcopy,
+            "hops": [hop.as_dict() for hop in self.hops],
         }
 
 
 def exit_code(result: Result) -> int:
-    """0 all checks hold, 1 one failed or could not be told, 3 the guest did not cross, or ended after it had."""
-    if not result.crossed or result.migration.owner == "none":
+    """0 all checks hold, 1 one failed or could not be told, 3 the guest did not cross, not as often
+    as it was to, or ended after it had."""
+    rule = result.manifest.rule
+    if not result.crossed or result.migration.owner == "none" or result.migration.hops < rule.hops:
         return 3
     return 0 if result.verdict == "valid" else 1

@@ -10,16 +10,24 @@ from livemig.analysis.verdict import Evidence
 
 
 class StatedBound(Observer):
-    """``bound_ns`` of the last state that was saved; None where none is stated (a negative one is none)."""
+    """``bound_ns`` of every state that was saved with one (a negative one is none), and where."""
 
     def __init__(self) -> None:
-        self.bound_ns: int | None = None
-        self.seen: Evidence | None = None
+        self._stated: list[tuple[int, Evidence]] = []
 
     def handlers(self) -> Mapping[str, Handler]:
         return {"state_saved": self._saved}
 
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._stated)
+
+    def at(self, stop_ns: int) -> tuple[int, Evidence] | None:
+        """Of the state that was saved at ``stop_ns``."""
+        return next((stated for stated in self._stated if stated[1].t_ns == stop_ns), None)
+
     def _saved(self, event: Event, place: Place) -> None:
         bound = event["saved"].get("bound_ns")
         if isinstance(bound, int) and bound >= 0:
-            self.bound_ns, self.seen = bound, Evidence(*place, event["t_ns"])
+            self._stated.append((bound, Evidence(*place, event["t_ns"])))

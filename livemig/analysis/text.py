@@ -13,7 +13,7 @@ from livemig.analysis.verdict import Verdict
 
 _STYLE = {"valid": GREEN, "invalid": RED, "unknown": YELLOW}
 _MARK = {"valid": "✓", "invalid": "✗", "unknown": "?"}
-_CPU_ROWS = 8
+_CPU_ROWS = _HOP_ROWS = 8
 
 
 def verdict_text(result: Result, colour: bool = False) -> str:
@@ -30,6 +30,7 @@ def verdict_text(result: Result, colour: bool = False) -> str:
     sections = [
         [f"{word}  {headline(result)}"],
         table([[name, told] for name, told in facts.items() if told], (0, 1)),
+        *([_hop_table(result, colour)] if len(result.hops) > 1 else []),
         _cpu_table(result, colour),
         _checks(result, colour),
     ]
@@ -57,10 +58,12 @@ def headline(result: Result) -> str:
 
 def _crossed_well(result: Result) -> str:
     total, blackout = result.interrupts, duration(result.migration.blackout_ns or 0)
+    hops = result.migration.hops
+    crossed = f"crossed in {blackout}" if hops < 2 else f"crossed {hops:,} times, in {blackout} at most,"
     if not total.late:
-        return f"the guest crossed in {blackout} and every interrupt came when it was due"
-    late = f"{plural(total.late, 'interrupt')} late, by the blackout alone"
-    return f"the guest crossed in {blackout} and lost nothing; {late}"
+        return f"the guest {crossed} and every interrupt came when it was due"
+    late = f"{plural(total.late, 'interrupt')} late, by the blackout{'s' if hops > 1 else ''} alone"
+    return f"the guest {crossed} and lost nothing; {late}"
 
 
 def _worst(result: Result, failed: Mapping[str, Verdict]) -> str:
@@ -178,6 +181,21 @@ def _lateness(tally: Tally, hz: int) -> tuple[str, str]:
     worst = max(tally.worst_late_ns, tally.overdue_ns)
     still = ">" if tally.hung and tally.overdue_ns == worst else ""
     return still + duration(worst), f"{to_ticks(worst, hz):,}"
+
+
+def _hop_table(result: Result, colour: bool) -> list[str]:
+    """Hop by hop what it added to the error of TB, and the worst slip of a DECR; of many the first and the last."""
+    hops = result.hops
+    shown = hops if len(hops) <= _HOP_ROWS else [*hops[: _HOP_ROWS // 2], *hops[-_HOP_ROWS // 2 :]]
+    rows = [["hop", "blackout", "TB", "DECR", "before it", "drift"]]
+    for hop in shown:
+        decr = "–" if hop.decr_error is None else f"{hop.decr_error:,}"
+        ticks = (f"{ticks:,}" for ticks in (hop.stayed, hop.drift))
+        rows.append([str(hop.number), duration(hop.blackout_ns), f"{hop.tb_error:,}", decr, *ticks])
+    head, *body = table(rows, left=())
+    if hidden := len(hops) - len(shown):
+        body.insert(_HOP_ROWS // 2, paint(f"  … and {plural(hidden, 'hop')} more", DIM, colour))
+    return [paint(f"{head}  ticks", DIM, colour), *body]
 
 
 def _cpu_table(result: Result, colour: bool) -> list[str]:

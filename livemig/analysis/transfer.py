@@ -18,26 +18,30 @@ class Transfer(Observer):
         self.reason: str | None = None
         self.passes = 0
         self.octets = 0
-        self.last_pass_ns = 0
-        """How long the passes took that ended while the guest stood still before it crossed."""
+        self.last_pass_ns: list[int] = []
+        """By hop: how long the passes took that ended while the guest stood still before it crossed."""
         self.machine_version: int | None = None
         """Form of the state that was sent."""
         self.lost: list[str] = []
         """What that form has no place for, of what there was to send."""
-        self.switchover: tuple[int, int, int] | None = None
-        """When it was sent, when it arrived, and when the guest was to go on, in ns; None: it never arrived."""
+        self.switchovers: list[tuple[int, int, int] | None] = []
+        """By hop: when it was sent, when it arrived, and when the guest was to go on, in ns; None: not recorded."""
         self.link_faults: list[str] = []
         """Of the configuration, that acted on a frame."""
         self.postcopy = False
         """The guest crossed before its pages."""
         self._crossing = crossing
+        self._sender = SOURCE
+        self._standing_ns = 0
+        self._switchover: tuple[int, int, int] | None = None
 
     def handlers(self) -> Mapping[str, Handler]:
         return {
             "migration_pass": self._pass,
             "migration_state": self._state,
             "state_saved": self._saved,
-            "switchover": self._switchover,
+            "switchover": self._switched,
+            "machine_resumed": self._resumed,
             "fault_injected": self._fault,
         }
 
@@ -45,23 +49,32 @@ class Transfer(Observer):
         if event.get("on"):
             self.link_faults.append(str(event.get("fault")))
 
-    def _switchover(self, event: Event, place: Place) -> None:
-        if event["side"] != SOURCE and self.switchover is None:
-            self.switchover = event["sent_ns"], event["t_ns"], event["resume_ns"]
+    def _switched(self, event: Event, place: Place) -> None:
+        if event["side"] != self._sender and self._switchover is None:
+            self._switchover = event["sent_ns"], event["t_ns"], event["resume_ns"]
 
     def _pass(self, event: Event, place: Place) -> None:
-        if event["side"] != SOURCE:
+        if event["side"] != self._sender:
             return
         self.passes += 1
         self.octets += event["bytes"]
         if self._crossing.running is None:
-            self.last_pass_ns += event["duration_ns"]
+            self._standing_ns += event["duration_ns"]
 
     def _saved(self, event: Event, place: Place) -> None:
         self.machine_version = event.get("machine_version")
         self.lost += [name for name in event.get("lost") or () if name not in self.lost]
 
+    def _resumed(self, event: Event, place: Place) -> None:
+        if len(self._crossing.crossings) > len(self.last_pass_ns):
+            self.last_pass_ns.append(self._standing_ns)
+            self.switchovers.append(self._switchover)
+        if self._crossing.running is not None:
+            self._standing_ns, self._switchover = 0, None
+
     def _state(self, event: Event, place: Place) -> None:
-        if event["side"] == SOURCE:
+        if event["status"] == "setup" and event["side"] == self._crossing.owner:
+            self._sender = event["side"]
+        if event["side"] == self._sender:
             self.status, self.reason = event["status"], event["reason"]
             self.postcopy |= event["status"] == "postcopy-active"

@@ -34,7 +34,7 @@ class Watchdog(Observer):
     def _interrupt(self, event: Event, place: Place) -> None:
         if event["timer"] != TIMER:
             return
-        if self._crossing.crossed is None:
+        if not self._crossing.crossed:
             self.bites_before += 1
         elif len(self.bites_after) < EVIDENCE_LIMIT:
             self.bites_after.append(Evidence(*place, event["t_ns"]))

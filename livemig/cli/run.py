@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     add_engine(parser)
     add_output(parser, "the run directory")
+    parser.add_argument("--hops", metavar="N", help="migration.hops: the guest crosses N times, back and forth")
     parser.add_argument(
         "--check-determinism", action="store_true", help="run twice, and report the first event that differs"
     )
@@ -24,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
     """Run it."""
     from livemig.launch.scenario import run_again, run_scenario
 
+    if args.hops is not None:
+        args.overrides = [*args.overrides, f"migration.hops={args.hops}"]
     config = read_config(args)
     if args.check_determinism and config.engine.kind == "qemu":
         from livemig.errors import UsageError

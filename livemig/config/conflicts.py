@@ -27,6 +27,18 @@ _IN_WALL_TIME = ("clock_step", "clock_drift", "dirty_burst")
 def conflicts(config: Config) -> Iterator[Conflict]:
     """All conflicts in ``config``."""
     guest = config.guest
+    if config.migration.hops > 1 and config.migration.transport == "file":
+        yield Conflict(
+            ("migration.hops", "migration.transport"),
+            "a guest does not come back from a file",
+            "migration.hops = 1, or another migration.transport",
+        )
+    if config.migration.hops > 1 and config.migration.postcopy_ram:
+        yield Conflict(
+            ("migration.hops", "migration.postcopy_ram"),
+            "a guest hops by precopy",
+            "migration.hops = 1, or migration.postcopy_ram = false",
+        )
     if config.migration.start >= config.run.duration:
         yield _order("migration.start", config.migration.start, "<", "run.duration", config.run.duration)
     yield from _migration(config.migration)

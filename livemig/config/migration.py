@@ -154,6 +154,15 @@ class Migration(Section):
     recover_after: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
         default=0, description="a postcopy whose link broke is taken up again after this time; 0 for never by itself"
     )
+    hops: int = Field(
+        default=1,
+        ge=1,
+        le=10_000,
+        description="how often the guest crosses: back and forth between the two sides, which change roles",
+    )
+    hop_interval: Annotated[int, Quantity(TIME, "1ms", "1h")] = Field(
+        default=TIME.parse("100ms"), description="the guest's stay on a side between two hops, from its resume"
+    )
     connect_timeout: Annotated[int, Quantity(TIME, "1ms", "1h")] = Field(
         default=TIME.parse("5s"), description="host time that source and destination wait for each other"
     )

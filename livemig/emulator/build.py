@@ -25,7 +25,7 @@ from livemig.link.faults.link import FaultyLink
 from livemig.link.model import LinkModel
 from livemig.machine.cpu import Masking
 from livemig.machine.machine import Machine, MachineSpec
-from livemig.machine.ram import PAGE
+from livemig.machine.ram import PAGE, Ram
 from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host
 from livemig.machine.version import VERSIONS
@@ -46,8 +46,11 @@ def spec(config: Config, side: str = SOURCE) -> MachineSpec:
     return MachineSpec(machine.model, machine.cpus, machine.ram, there or machine.timebase_hz, facility(config))
 
 
-def machine(config: Config, side: str) -> Machine:
+def machine(config: Config, side: str, born_ns: int = 0, ram: Ram | None = None) -> Machine:
     """The machine of ``side``: at reset, its virtual clock where its host has it.
+
+    Args:
+        born_ns: when it is made; one that is made later than at the start waits for a guest. ram: to have for its own.
 
     Raises:
         InputError: the trace to be replayed cannot be read.
@@ -60,8 +63,10 @@ def machine(config: Config, side: str) -> Machine:
         _workload(config),
         clock_ns=host(config, side).clock_origin_ns,
         masking=_masking(config),
-        state=RunState.PRELAUNCH if source else RunState.INMIGRATE,
+        state=RunState.PRELAUNCH if source and not born_ns else RunState.INMIGRATE,
         guest_tb=config.guest.sets_timebase or None,
+        born_ns=born_ns,
+        ram=ram,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from livemig.emulator.destination import DestinationEmulator
 from livemig.emulator.emulator import Emulator
 from livemig.emulator.source import SourceEmulator
 from livemig.errors import QmpError
+from livemig.migration.source import Source
+from livemig.migration.status import Status
 from livemig.qmp.commands import Command
 
 
@@ -38,16 +39,16 @@ def commands(emulator: Emulator, quit_: Callable[[], None]) -> Mapping[str, Comm
         await emulator.perform(lambda now: emulator.recover(uri))
 
     async def migrate_continue(state: str) -> None:
-        source = _source(emulator)
-        await source.perform(lambda now: source.proceed(now, state))
+        _sending(emulator)
+        await emulator.perform(lambda now: _proceed(_sending(emulator), state, now))
 
     async def migrate_cancel() -> None:
-        source = _source(emulator)
-        await source.perform(lambda now: source.source.cancel(now, "cancelled by the operator"))
+        _sending(emulator)
+        await emulator.perform(lambda now: _sending(emulator).cancel(now, "cancelled by the operator"))
 
     return {
         "query-status": Command(emulator.status),
-        "query-migrate": Command(lambda: _progress(emulator)),
+        "query-migrate": Command(emulator.told),
         "stop": Command(stop),
         "cont": Command(cont),
         "migrate": Command(
@@ -68,7 +69,13 @@ def _source(emulator: Emulator) -> SourceEmulator:
     return emulator
 
 
-def _progress(emulator: Emulator) -> dict[str, Any]:
-    assert isinstance(emulator, SourceEmulator | DestinationEmulator)
-    # ours, beside QEMU's: who owns the guest, as this side knows it
-    return {**emulator.progress(), "x-livemig-owner": emulator.side.owner}
+def _sending(emulator: Emulator) -> Source:
+    """Who sends the guest: the source, or after a hop perhaps the other one."""
+    if emulator.hops.number > 1 and isinstance(emulator.side, Source):
+        return emulator.side
+    return _source(emulator).source
+
+
+def _proceed(source: Source, state: str, now: int) -> None:
+    if state != Status.PRE_SWITCHOVER or not source.proceed(now):
+        raise QmpError("GenericError", f"Migration not in expected state: {source.status}")

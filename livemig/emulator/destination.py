@@ -10,6 +10,7 @@ from livemig.clock.clock import Clock
 from livemig.config.model import Config
 from livemig.emulator import build
 from livemig.emulator.emulator import Emulator, Notice
+from livemig.emulator.hops import Hops
 from livemig.errors import LivemigError, ProtocolError, QmpError
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION
@@ -46,13 +47,9 @@ class DestinationEmulator(Emulator):
         patience_ns, cuts = config.migration.peer_timeout, build.cuts(config)
         super().__init__(build.machine(config, DESTINATION), clock, log, config.run.duration, watch, patience_ns, cuts)
         self.wire = build.link(config, DESTINATION)
-        self.side: Destination = Destination(
-            self.machine,
-            build.host(config, DESTINATION),
-            self.wire,
-            build.settings(config),
-            self.emit,
-        )
+        parts = (build.host(config, DESTINATION), self.wire, build.settings(config), self.emit)
+        self.hops = Hops(config, DESTINATION, parts)
+        self.side: Destination = self.hops.destination(self.machine)
         self._credentials, self._limit_s = credentials, patience_ns / NS_PER_S
         self.uri: str | None = None
         """Where a source may recover a postcopy."""
@@ -69,7 +66,7 @@ class DestinationEmulator(Emulator):
             await self._door.serve()
 
     async def _restore(self, stored: Stored) -> None:
-        self.side.from_file = True
+        self.side.by_file = True
         reader = FileReader(stored)
         await reader.open()
         reader.grant(self.machine.ram.memory)
@@ -108,13 +105,15 @@ class DestinationEmulator(Emulator):
         self._watch(Notice("X_LIVEMIG_TURNED_AWAY", {"reason": reason}))
 
     def awaits_peer(self) -> bool:
+        if self._before is not None:
+            return super().awaits_peer()
         return not self.side.over and self.side.owner == "source" and not self._inbox
 
     def signs(self, channel: Channel) -> int:
         return channel.signs + channel.signs_of_life  # a guest may run for long between two frames of its source
 
     def say_why(self, now: int, error: LivemigError) -> None:
-        if isinstance(error, ProtocolError) and self.awaits_peer():
+        if self._before is None and isinstance(error, ProtocolError) and self.awaits_peer():
             self.side.refuse(now, str(error))
 
     def conclude(self, now: int) -> None:

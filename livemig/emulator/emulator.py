@@ -19,14 +19,17 @@ import trio
 from livemig.clock.barrier import Barrier
 from livemig.clock.clock import Clock
 from livemig.emulator.conversation import Conversation
+from livemig.emulator.hops import Hops
 from livemig.emulator.order import Order
+from livemig.emulator.roles import conclude, owner, progress
 from livemig.errors import LinkError, LivemigError, ProtocolError, QmpError
 from livemig.events.log import EventLog
-from livemig.machine.cpu import Cpu
 from livemig.machine.machine import Machine
 from livemig.machine.runstate import RunState
+from livemig.migration.destination import Destination
 from livemig.migration.frames import Frame
 from livemig.migration.side import Wire
+from livemig.migration.source import Source
 from livemig.migration.status import Status
 from livemig.timers.ticks import NS_PER_S
 
@@ -67,6 +70,8 @@ class Emulator(Conversation):
         self.machine, self.clock, self.log, self.duration_ns = machine, clock, log, duration_ns
         self.wire: Wire
         """The link as this side sends on it."""
+        self.hops: Hops
+        self._before: Source | Destination | None = None
         self.ended = ""
         """Why the run is over here; empty while it is not."""
         super().__init__(patience_ns, cuts)
@@ -151,8 +156,8 @@ class Emulator(Conversation):
         """Live until the scenario ends here, beside ``tasks``; the log is complete and flushed then."""
         try:
             async with trio.open_nursery() as self._nursery:
-                for cpu in self.machine.cpus:
-                    self._nursery.start_soon(self._live, cpu)
+                for index in range(len(self.machine.cpus)):
+                    self._nursery.start_soon(self._live, index)
                 for task in tasks:
                     self._nursery.start_soon(task)
                 with self.clock.attend(0):
@@ -177,15 +182,20 @@ class Emulator(Conversation):
         self.log.flush()
 
     def starts(self, now: int) -> int | None:
-        """The next instant, if any, at which this kind of emulator begins something by itself."""
+        """The next instant, if any, at which this kind of emulator begins something by itself, in its first hop."""
         return None
 
     def begin(self, now: int) -> None:
         """:meth:`starts` has come."""
 
-    async def _live(self, cpu: Cpu) -> None:
+    def _begins(self, now: int) -> int | None:
+        if self._before is None:
+            return self.starts(now)
+        return None if self.hops.begins_ns is None else max(self.hops.begins_ns, now)
+
+    async def _live(self, index: int) -> None:
         async for until in self._barrier.grants():
-            self.machine.run_cpu(cpu, until)
+            self.machine.run_cpu(self.machine.cpus[index], until)
 
     async def _to_next_barrier(self) -> None:
         due = self.next_due()
@@ -230,14 +240,17 @@ class Emulator(Conversation):
     def _must_hear(self, due: int) -> bool:
         """Virtual time must not pass before the peer has answered, nor come to where it may speak of its own accord."""
         if self._lost is not None or self._cuts.peer_is_there:
-            return self.held()
+            return self._held()
         horizon = self.side.horizon
         waiting = (self.side.awaits and not self._inbox) or (horizon is not None and due >= horizon)
-        return waiting or self.held()
+        return waiting or self._held()
 
     def held(self) -> bool:
-        """Virtual time must not pass for another reason."""
+        """Virtual time must not pass for another reason, in its first hop."""
         return False
+
+    def _held(self) -> bool:
+        return self.held() if self._before is None else self.side.status is Status.PRE_SWITCHOVER
 
     async def _sleep_or_hear(self, due: int) -> None:
         async with trio.open_nursery() as nursery:
@@ -252,7 +265,7 @@ class Emulator(Conversation):
 
     def next_due(self) -> int | None:
         """The next instant at which anything but the CPUs happens, as far as is known; None: not until it is told."""
-        instants = [at for at in (self.side.due, self.starts(self.clock.now())) if at is not None]
+        instants = [at for at in (self.side.due, self._begins(self.clock.now())) if at is not None]
         if self._inbox:
             instants.append(self._inbox[0][0])
         own_time = self.machine.state in _OWN_GUEST
@@ -285,28 +298,76 @@ class Emulator(Conversation):
                 self._receive(now, frame)
             except ProtocolError as error:
                 self.fail(now, error)
-        starts = self.starts(now)
-        if starts is not None and starts <= now:
-            self.begin(now)
+            self._change_roles(now)
+        begins = self._begins(now)
+        if begins is not None and begins <= now:
+            if isinstance(self.side, Source) and self._before is not None:
+                self.hops.begin(self.side, now)
+            else:
+                self.begin(now)
         while self.side.due is not None and self.side.due <= now:
             self.side.tick(now)
         self.side.keep_in_step(now)
         self._post()
+        self._change_roles(now)
         if self.side.over:
             self._hearing.cancel()  # whatever the peer has to say
-        self.conclude(now)
+        if self._before is None:
+            self.conclude(now)
+        else:
+            conclude(self, now)
+            self._post()
 
     def fail(self, now: int, error: LivemigError) -> None:
         if not self.side.over:
             self.side.fail(now, str(error))
             if self.side.status is Status.POSTCOPY_PAUSED:
                 self._hang_up()
+        if self._before is not None and self.side.status is Status.NONE:
+            self.finish(f"no further hop: {error}")
 
     def conclude(self, now: int) -> None:
-        """End the run here if it is over."""
+        """End the run here if it is over, in its first hop."""
         raise NotImplementedError
 
+    def progress(self) -> dict[str, Any]:
+        """``query-migrate``, in its first hop."""
+        raise NotImplementedError
+
+    @property
+    def owner(self) -> str:
+        """Who has the guest, as far as is known here: ``source``, ``destination``, by their names, or ``none``."""
+        if self._before is None:
+            return self.side.owner
+        assert isinstance(self.side, Source | Destination)
+        return owner(self.side, self.machine.side)
+
+    def told(self) -> dict[str, Any]:
+        """``query-migrate``; and, beside QEMU's, who owns the guest as this side knows it, and which hop it is."""
+        if self._before is None:
+            said = self.progress()
+        else:
+            assert isinstance(self.side, Source | Destination)
+            said = progress(self.side, self._before, self.clock.now())
+        return {**said, "x-livemig-owner": self.owner, "x-livemig-hop": self.hops.number}
+
+    def _change_roles(self, now: int) -> None:
+        """If a hop is over and another is to come, this is its side."""
+        side = self.side
+        if side.status is not Status.COMPLETED or not isinstance(side, Source | Destination):
+            return
+        self._post()
+        following = self.hops.after(side, now)
+        if following is not None:
+            if self._channel is not None:  # pages come only when this side has said welcome
+                self._channel.grant(following.machine.ram.memory)
+            self._log_cpus(now)
+            self._before, self.side, self.machine = side, following, following.machine
+            self.duration_ns = self.hops.ends_ns
+
     def _receive(self, now: int, frame: Frame) -> None:
+        if self._before is not None and frame.type == "hello":
+            self.duration_ns = self.hops.heard(frame)
         self.side.receive(now, frame)
 
     # -- small things -------------------------------------------------------------------------------------------

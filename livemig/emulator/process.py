@@ -153,7 +153,7 @@ async def _run(
         raise plain(group) from group
     finally:
         log.close()
-    return Outcome(str(emulator.side.status), emulator.side.reason, emulator.side.owner, interrupted)
+    return Outcome(str(emulator.side.status), emulator.side.reason, emulator.owner, interrupted)
 
 
 def _tasks(emulator: SourceEmulator | DestinationEmulator) -> list[Callable[[], Any]]:

@@ -10,6 +10,7 @@ from livemig.clock.clock import Clock
 from livemig.config.model import Config
 from livemig.emulator import build
 from livemig.emulator.emulator import Emulator, Notice
+from livemig.emulator.hops import Hops
 from livemig.errors import LinkError, LivemigError, QmpError, StreamFileError
 from livemig.events.log import EventLog
 from livemig.events.schema import SOURCE
@@ -21,7 +22,6 @@ from livemig.machine.runstate import RunState
 from livemig.migration.destination import Destination
 from livemig.migration.source import Source
 from livemig.migration.status import POSTCOPY, Status
-from livemig.strategies.table import STRATEGIES
 from livemig.timers.ticks import NS_PER_S
 
 if TYPE_CHECKING:
@@ -58,13 +58,14 @@ class SourceEmulator(Emulator):
         super().__init__(build.machine(config, SOURCE), clock, log, config.run.duration, watch, patience_ns, cuts)
         self.wire = build.link(config, SOURCE)
         parts = (build.host(config, SOURCE), self.wire, build.settings(config), self.emit)
-        self.source = Source(self.machine, STRATEGIES[config.migration.strategy], *parts)
+        self.hops = Hops(config, SOURCE, parts)
+        self.source = self.hops.source(self.machine)
         self.side: Source | Destination = self.source
         self._stored = stored
         if stored is not None:
             self.machine.enter(RunState.INMIGRATE)
-            self.side = Destination(self.machine, *parts)
-            self.side.from_file = True
+            self.side = self.hops.destination(self.machine)
+            self.side.by_file = True
         self._start_ns, self._timeout_ns = migration.start, migration.connect_timeout
         self._channel_count, self._tls_dir = migration.multifd_channels, migration.tls_dir
         self._alive_every = migration.peer_timeout / NS_PER_S / 4
@@ -130,15 +131,6 @@ class SourceEmulator(Emulator):
         if self.side.status is Status.NONE:
             raise QmpError("GenericError", "Start the migration with the 'migrate' command before trying this")
         self.source.start_postcopy()
-
-    def proceed(self, now: int, state: str) -> None:
-        """QMP ``migrate-continue``.
-
-        Raises:
-            QmpError: the migration does not wait in ``state``.
-        """
-        if state != Status.PRE_SWITCHOVER or not self.source.proceed(now):
-            raise QmpError("GenericError", f"Migration not in expected state: {self.source.status}")
 
     def starts(self, now: int) -> int | None:
         if self.side is not self.source:

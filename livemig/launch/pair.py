@@ -234,14 +234,24 @@ async def _watch_process(side: _Side) -> None:
 
 def _outcome(source: _Side, destination: _Side) -> PairOutcome:
     """Who has the guest, from what each side last said of itself, and whether it said so at its end."""
-    if destination.last.get("x-livemig-owner") == DESTINATION:
-        if not destination.finished:
-            return PairOutcome("completed", "none", f"the destination, which had the guest, {_death(destination)}")
-        return arrived(destination.last)
-    if not source.finished:
-        return PairOutcome("failed", "none", f"the source, which had the guest, {_death(source)}")
-    status, reason = source.last.get("status", "none"), source.last.get("error-desc", "")
-    return PairOutcome(status, source.last["x-livemig-owner"], reason or "no migration was begun")
+    sends, takes = source, destination
+    if max(_hop(source), _hop(destination)) % 2 == 0:
+        sends, takes = destination, source
+    name = takes.child.side
+    if takes.last.get("x-livemig-owner") == name:
+        if not takes.finished:
+            return PairOutcome("completed", "none", f"the {name}, which had the guest, {_death(takes)}")
+        return replace(arrived(takes.last), owner=name)
+    if not sends.finished:
+        return PairOutcome("failed", "none", f"the {sends.child.side}, which had the guest, {_death(sends)}")
+    status, reason = sends.last.get("status", "none"), sends.last.get("error-desc", "")
+    return PairOutcome(status, sends.last["x-livemig-owner"], reason or "no migration was begun")
+
+
+def _hop(side: _Side) -> int:
+    """The hop that it last knew of."""
+    number: int = side.last.get("x-livemig-hop", 1)
+    return number
 
 
 def _death(side: _Side) -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from livemig.config.model import Config
 from livemig.emulator import build
+from livemig.emulator.hops import Hops
+from livemig.emulator.roles import give_up
 from livemig.emulator.twin import run_twin
 from livemig.errors import ProtocolError
 from livemig.events.log import EventLog
@@ -25,7 +27,6 @@ from livemig.migration.encoding import decoded
 from livemig.migration.frames import Frame
 from livemig.migration.source import Source
 from livemig.migration.status import POSTCOPY, Status
-from livemig.strategies.table import STRATEGIES
 from livemig.timers.ticks import NEVER
 
 if TYPE_CHECKING:
@@ -43,10 +44,8 @@ class _Half(ABC):
         self.log = EventLog(directory / f"{name}.jsonl", name)
         self.machine = build.machine(config, name)
         parts = (build.host(config, name), build.link(config, name), build.settings(config), self.emit)
-        if name == SOURCE:
-            self.side = Source(self.machine, STRATEGIES[config.migration.strategy], *parts)
-        else:
-            self.side = Destination(self.machine, *parts)
+        self.hops = Hops(config, name, parts)
+        self.side = self.hops.source(self.machine) if name == SOURCE else self.hops.destination(self.machine)
         self.inbox: list[tuple[int, int, Frame, _Half]] = []
         self.end_ns = config.run.duration
         self.now = self._put = 0
@@ -60,6 +59,10 @@ class _Half(ABC):
     @property
     def next_ns(self) -> int:
         """When something happens here next."""
+        return self._soonest_ns
+
+    @property
+    def _soonest_ns(self) -> int:
         due = NEVER if self.side.due is None else self.side.due
         return max(min(due, self.inbox[0][0] if self.inbox else NEVER), self.now)
 
@@ -70,10 +73,15 @@ class _Half(ABC):
 
     def act(self) -> None:
         """What has arrived, then what was due."""
+        self._act()
+
+    def _act(self) -> None:
         while self.inbox and self.inbox[0][0] <= self.now:
             _, _, frame, sender = heappop(self.inbox)
             if frame.carries_pages:
                 _copy(frame, sender, self)
+            if frame.type == "hello" and self.hops.number > 1:
+                self.end_ns = self.hops.heard(frame)
             try:
                 self.side.receive(self.now, frame)
             except ProtocolError as error:
@@ -84,7 +92,46 @@ class _Half(ABC):
 
     @abstractmethod
     def conclude(self) -> None:
-        """End it if it is over."""
+        """End it if it is over, in its first hop."""
+
+    def change_roles(self) -> None:
+        """If a hop is over and another is to come, this is its side."""
+        following = self.hops.after(self.side, self.now)
+        if following is not None:
+            self.log.block(self.machine.drain(self.now))
+            self.side, self.machine, self.end_ns = following, following.machine, self.hops.ends_ns
+
+    # -- from the second hop on -------------------------------------------------------------------------------------
+
+    @property
+    def later_ns(self) -> int:
+        """:attr:`next_ns` then, whatever the role."""
+        side = self.side
+        ends = self.end_ns if isinstance(side, Source) or side.resumed_ns is not None else NEVER
+        begins = NEVER if self.hops.begins_ns is None else self.hops.begins_ns
+        return max(min(self._soonest_ns, begins, ends), self.now)
+
+    def act_later(self) -> None:
+        """:meth:`act` then."""
+        if isinstance(self.side, Source) and self.hops.begins_ns is not None and self.hops.begins_ns <= self.now:
+            self.hops.begin(self.side, self.now)
+        self._act()
+        if isinstance(self.side, Source):
+            self.side.proceed(self.now)
+
+    def conclude_later(self) -> None:
+        """:meth:`conclude` then."""
+        side = self.side
+        if isinstance(side, Destination):
+            if side.status in (Status.FAILED, Status.CANCELLED):
+                self.end(side.reason or str(side.status))
+            elif side.resumed_ns is not None and self.now >= self.end_ns:
+                self.end("duration")
+        elif side.status is Status.COMPLETED:
+            self.end("migrated")
+        elif self.now >= self.end_ns:
+            give_up(side, self.now)
+            self.end("duration")
 
     def emit(self, t_ns: int, event: str, /, **fields: Any) -> None:
         self.log.block(self.machine.drain(t_ns))
@@ -107,7 +154,7 @@ class _Half(ABC):
         self.ended = True
 
 
-def run_pure(config: Config, directory: Path) -> tuple[Source, Destination]:
+def run_pure(config: Config, directory: Path) -> tuple[Source | Destination, Source | Destination]:
     """Run a scenario in virtual time to its end, in this process; the logs are in ``directory``.
 
     One loop takes whatever comes next on either side: no promise is needed where one sees both.
@@ -121,6 +168,8 @@ def run_pure(config: Config, directory: Path) -> tuple[Source, Destination]:
     source.emit(0, "machine_resumed", **source.machine.facts(0), ram_digest=None)
     while not (source.ended and destination.ended):
         _exchange(source, destination)
+        source.change_roles()
+        destination.change_roles()
         destination.alone = source.ended and not destination.inbox
         source.conclude()
         destination.conclude()
@@ -142,10 +191,15 @@ class _SourceHalf(_Half):
 
     @property
     def next_ns(self) -> int:
+        if self.hops.number > 1:
+            return self.later_ns
         starts = self._start_ns if self.side.status is Status.NONE else self.side.recover_at_ns
         return min(super().next_ns, self.end_ns, NEVER if starts is None else starts)
 
     def act(self) -> None:
+        if self.hops.number > 1:
+            self.act_later()
+            return
         if self.side.status is Status.NONE and self._start_ns <= self.now:
             self.connected = True
             self.side.start(self.now, self._to_file)
@@ -158,8 +212,10 @@ class _SourceHalf(_Half):
         self.side.proceed(self.now)
 
     def conclude(self) -> None:
+        if self.hops.number > 1 and not self.ended:
+            self.conclude_later()
         side = self.side
-        if self.ended or (side.status is not Status.COMPLETED and self.now < self.end_ns):
+        if self.ended or self.hops.number > 1 or (side.status is not Status.COMPLETED and self.now < self.end_ns):
             return
         if side.status not in (Status.NONE, *POSTCOPY) and not side.over:
             reason = "not complete within run.duration"
@@ -174,18 +230,28 @@ class _DestinationHalf(_Half):
     def __init__(self, config: Config, directory: Path) -> None:
         super().__init__(config, DESTINATION, directory)
         self.alone = False
-        self.side.from_file = config.migration.transport == "file"
+        self.side.by_file = config.migration.transport == "file"
 
     @property
     def next_ns(self) -> int:
+        if self.hops.number > 1:
+            return self.later_ns
         ends = self.end_ns if self.side.resumed_ns is not None else NEVER
         return min(super().next_ns, max(ends, self.now))
+
+    def act(self) -> None:
+        if self.hops.number > 1:
+            self.act_later()
+        else:
+            super().act()
 
     def conclude(self) -> None:
         side = self.side
         if self.ended:
             return
-        if side.status in (Status.FAILED, Status.CANCELLED):
+        if self.hops.number > 1:
+            self.conclude_later()
+        elif side.status in (Status.FAILED, Status.CANCELLED):
             self.end(side.reason or str(side.status))
         elif side.resumed_ns is not None and self.now >= self.end_ns:
             self.end("duration")
@@ -212,18 +278,27 @@ def run_here(config: Config, config_file: str, directory: Path) -> Result:
     source, destination = run_pure(config, directory)
     if config.checks.twin:
         run_twin(config, directory / "twin.jsonl")
-    owner = DESTINATION if destination.owner == DESTINATION else source.owner
-    manifest["migration"] |= {"status": str(source.status), "owner": owner, "reason": source.reason}
+    manifest["migration"] |= _outcome(source, destination)
     manifest["complete"] = True
     run_directory.write(directory, manifest)
     return judge(directory)
+
+
+def _outcome(source: Source | Destination, destination: Source | Destination) -> dict[str, str]:
+    """As the launcher of two processes would say it."""
+    sends, takes, names = source, destination, (SOURCE, DESTINATION)
+    if not isinstance(source, Source):
+        sends, takes, names = destination, source, (DESTINATION, SOURCE)
+    by_role = {"source": names[0], "destination": names[1]}
+    owner = by_role["destination"] if takes.owner == "destination" else by_role.get(sends.owner, "none")
+    return {"status": str(sends.status), "owner": owner, "reason": sends.reason}
 
 
 def _exchange(source: _SourceHalf, destination: _DestinationHalf) -> None:
     both: tuple[tuple[_Half, _Half], ...] = ((source, destination), (destination, source))
     for sender, receiver in both:
         frames, sender.side.outbox = sender.side.outbox, []
-        unheard = not sender.connected or (sender is destination and destination.side.from_file)
+        unheard = not sender.connected or (sender is destination and destination.side.by_file)
         for frame in () if unheard else frames:
             if frame.carries_pages and not frame.announced:
                 _copy(frame, sender, receiver)  # as it is now, for the guest may write to it
@@ -234,7 +309,7 @@ def _exchange(source: _SourceHalf, destination: _DestinationHalf) -> None:
             elif frame.type not in ("promise", "bye"):
                 receiver.connected = True
                 receiver.put(frame, sender)
-            if frame.type == "switchover" and destination.side.from_file:
+            if frame.type == "switchover" and destination.side.by_file:
                 sender.put(Frame("bye", frame.arrives_ns, frame.arrives_ns), sender)
 
 

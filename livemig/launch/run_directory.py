@@ -70,6 +70,7 @@ def manifest(config: Config, config_file: str) -> dict[str, Any]:
             "late_tolerance_ns": config.checks.late_tolerance,
             "lost_after_ns": config.checks.lost_after,
             "downtime_ns": migration.downtime,
+            "hops": migration.hops,
             "downtime_limit_ns": build.settings(config).convergence.highest_ns,
         },
         "migration": {"status": "none", "owner": "source", "reason": "", "torn": []},

@@ -64,7 +64,7 @@ class MemoryChannel(Channel):
         return self._inbound.alive
 
     def grant(self, memory: memoryview) -> None:
-        self._inbound.memory = memory
+        self._inbound.memory = self._outbound.memory = memory
 
     def restrict(self, takes: NDArray[np.bool_]) -> None:
         self._inbound.takes = takes

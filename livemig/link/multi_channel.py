@@ -56,6 +56,7 @@ class MultiChannel(Channel):
     def grant(self, memory: memoryview) -> None:
         for channel in self._all:
             channel.grant(memory)
+        self._sent = np.zeros(len(memory) // PAGE, np.bool_)
 
     def restrict(self, takes: NDArray[np.bool_]) -> None:
         for channel in self._all:

@@ -21,7 +21,7 @@ class Outbound:
     """
 
     def __init__(self, memory: memoryview | None) -> None:
-        self._memory = memoryview(b"") if memory is None else memory
+        self.memory = memoryview(b"") if memory is None else memory
         self._room: Words = np.empty((PIECE, WORDS), np.uint64)
         self._seq = 0
 
@@ -31,7 +31,7 @@ class Outbound:
         Raises:
             ProtocolError: no peer would take it; it counts as not sent.
         """
-        header = encode(frame, self._seq, ram_pages=len(self._memory) // PAGE)
+        header = encode(frame, self._seq, ram_pages=len(self.memory) // PAGE)
         self._seq += 1
         return header
 
@@ -49,7 +49,7 @@ class Outbound:
 
     def release(self) -> None:
         """Let go of guest RAM; nothing can be sent any more."""
-        self._memory = memoryview(b"")
+        self.memory = memoryview(b"")
 
     def _pieces(self, frame: Frame) -> Iterator[memoryview]:
         if not frame.carries_pages:
@@ -58,4 +58,4 @@ class Outbound:
             return
         pages = pages_of(as_runs(frame.fields["runs"]))
         for begin in range(0, len(pages), PIECE):
-            yield gather(self._memory, pages[begin : begin + PIECE], self._room)
+            yield gather(self.memory, pages[begin : begin + PIECE], self._room)

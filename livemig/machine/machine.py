@@ -49,7 +49,8 @@ class Machine:
 
     Args:
         side: for its log lines. guests: one a CPU. workload: what they do to RAM. guest_tb: what they write into TB
-        as they boot; None: nothing.
+        as they boot; None: nothing. born_ns: the instant of the run at which it is made. ram: the RAM it
+        has; None: RAM of its own.
     """
 
     def __init__(
@@ -62,19 +63,21 @@ class Machine:
         masking: Masking | None = None,
         state: RunState = RunState.PRELAUNCH,
         guest_tb: int | None = None,
+        born_ns: int = 0,
+        ram: Ram | None = None,
     ) -> None:
         self.side, self.spec, self.state, self.workload = side, spec, state, workload
         timebase = Timebase(0, 0, spec.timebase_hz)
         self.cpus = [Cpu(i, spec.facility, timebase, guest, masking) for i, guest in enumerate(guests)]
-        self.ram = Ram(spec.ram_bytes)
+        self.ram = ram or Ram(spec.ram_bytes)
         self.writes = PageWrites(workload, self.ram)
         self._clock_ns = clock_ns
         self.pace = Fraction(1)
         """The share of its time in which the guest works on its memory; its CPUs' timers know nothing of it."""
         self._paced_ns = clock_ns
         self._worked_ns = 0
-        self._world_ns = -clock_ns
-        self._block_ns = 0
+        self._world_ns = born_ns - clock_ns
+        self._block_ns = born_ns
         self._guest_tb = guest_tb
         self._unbooted = [guest.save() for guest in guests]
         for cpu in self.cpus:

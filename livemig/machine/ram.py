@@ -29,6 +29,11 @@ class Ram:
         self.words: NDArray[np.uint64] = np.frombuffer(self._map, np.uint64).reshape(self.page_count, WORDS)
         self._dirty = np.zeros(self.page_count, np.bool_)
 
+    def clear(self) -> None:
+        """As a new one: zeros, none of them dirty."""
+        self.words[:] = 0
+        self._dirty[:] = False
+
     def mark(self, pages: Pages) -> None:
         """Say that ``pages`` were written (in any order, repeats allowed)."""
         self._dirty[pages] = True

@@ -45,7 +45,7 @@ class Destination(Side):
         self._recovery_ns: int | None = None
         self._all_there = False
         self.resumed_ns: int | None = None
-        self.from_file = False
+        self.by_file = False
         """Restored from a file: when, after the stop, is for this side to say."""
         self.strategy: Strategy | None = None
         self._snapshot_read: snapshot.Snapshot | None = None
@@ -145,7 +145,7 @@ class Destination(Side):
                 self._recovery_ns = None if after is None else now + after + self.settings.postcopy.lookahead_ns
                 self._enter(now, Status.POSTCOPY_PAUSED, reason)
             return
-        if self.from_file and self.status is Status.NONE:
+        if self.by_file and self.status is Status.NONE:
             self._enter(now, Status.SETUP)
         if not self.over and self.status is not Status.NONE and self.owner == "source":
             self.due = None
@@ -221,7 +221,7 @@ class Destination(Side):
             raise ProtocolError("switchover", "resume_ns", f"{frame.fields['resume_ns'] - now} ns from now")
         self.owner = "destination"
         stopped_ns, resume_ns = frame.fields["stopped_ns"], frame.fields["resume_ns"]
-        if self.from_file:
+        if self.by_file:
             resume_ns = stopped_ns + self.settings.downtime_ns
         self._emit(now, "switchover", resume_ns=resume_ns, sent_ns=frame.sent_ns)
         self.due = max(now, resume_ns)

@@ -50,7 +50,7 @@ class Source(AfterSwitchover):
         self.active_ns: int | None = None
         self.stopped_ns: int | None = None
         self._expected = ""
-        self._to_file = False
+        self.by_file = False
         self._last_pass = False
         self._digest = self._sent_digest = ""
         self._sums: Sums = np.zeros(0, np.uint64)
@@ -83,7 +83,7 @@ class Source(AfterSwitchover):
 
     def start(self, now: int, to_file: bool = False) -> None:
         """``migrate``: say hello. ``to_file``: nobody answers; the driver says ``bye`` when all is on the disk."""
-        self._to_file = to_file
+        self.by_file = to_file
         self._enter(now, Status.SETUP)
         self.started_ns = now
         self.due = None
@@ -187,7 +187,7 @@ class Source(AfterSwitchover):
 
     def _probe(self, now: int) -> None:
         """Ask for the time there, if the strategy wants to know and is not waiting for it: the line is free."""
-        if self.strategy.measures_peer and not self._to_file and not self.peer.waiting:
+        if self.strategy.measures_peer and not self.by_file and not self.peer.waiting:
             self._probed = self.precopy.passes
             self.peer.sent(self.host.at(now).time_of_day_ns)
             self._send(now, "probe")
@@ -275,7 +275,7 @@ class Source(AfterSwitchover):
         return {"stopped_ns": self._stopped_at(), "resume_ns": self._stopped_at() + self.settings.downtime_ns}
 
     def _resumed(self, now: int, frame: Frame) -> None:
-        if not self._to_file:
+        if not self.by_file:
             self.owner = "destination"
         self.machine.enter(RunState.POSTMIGRATE)
         self.ended_ns = now
@@ -295,7 +295,7 @@ class Source(AfterSwitchover):
 
     def _choose(self, now: int) -> None:
         """The guest has been stopped: what is left goes before it if it fits, and else after it."""
-        self._postcopies = self.settings.postcopy.enabled and not self._to_file and not self.precopy.fits(now)
+        self._postcopies = self.settings.postcopy.enabled and not self.by_file and not self.precopy.fits(now)
         if self._postcopies:
             self._sums = sums_of(self.machine.ram)
             self._digest = digest(self._sums)
@@ -309,13 +309,13 @@ class Source(AfterSwitchover):
         return not self.over and self.status is not Status.NONE and self.owner == "source"
 
     def _ask(self, now: int, kind: str, fields: dict[str, Any] | None = None, payload: bytes = b"") -> None:
-        self._expected = "bye" if self._to_file else _ANSWERS[kind]
-        self.asked = not self._to_file or kind == "switchover"
+        self._expected = "bye" if self.by_file else _ANSWERS[kind]
+        self.asked = not self.by_file or kind == "switchover"
         self._asked_at = now
         self._send(now, kind, fields, payload)
-        if self._to_file and kind == "hello":
+        if self.by_file and kind == "hello":
             self._welcomed(now)
-        elif self._to_file and kind == "snapshot":
+        elif self.by_file and kind == "snapshot":
             self._switch_over(now)
 
     def _stopped_at(self) -> int:

@@ -77,6 +77,7 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
             "bytes": 5100,
             "machine_version": None,
             "lost": [],
+            "hops": 1,
         },
         "postcopy": None,
         "interrupts": counts,
@@ -117,6 +118,18 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
                 "unexplained": 0,
             },
         },
+        "hops": [
+            {
+                "hop": 1,
+                "blackout_ns": 100,
+                "tb_error_ticks": 0,
+                "decr_error_ticks": 0,
+                "stayed_ticks": 0,
+                "hop_ticks": 0,
+                "drift_ticks": 0,
+                "decr_slip_ticks": [{"cpu": 0, "ticks": 0}],
+            }
+        ],
     }
     assert checks["ram_identical"] == {
         "verdict": "valid",

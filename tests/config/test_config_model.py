@@ -66,7 +66,7 @@ def test_the_defaults_in_units():
         },
         "migration": {
             "strategy": "tb-offset", "time_policy": "advance", "machine_version": "newest",
-            "frequency_policy": "refuse", "start": "500ms", "downtime": "0ns",
+            "frequency_policy": "refuse", "hops": 1, "hop_interval": "100ms", "start": "500ms", "downtime": "0ns",
             "downtime_limit": "300ms", "max_passes": 30, "connect_timeout": "5s", "transport": "unix",
             "max_bandwidth": "0B/s", "avail_switchover_bandwidth": "0B/s", "convergence": "static",
             "downtime_steps": 10, "downtime_delay": "1.25min", "ramp_start": "150ms", "ramp_after": 3,

@@ -58,6 +58,8 @@ RANGES = {
     "migration.downtime": ("ns", 0, H),
     "migration.downtime_limit": ("ns", 0, 2000 * S),
     "migration.max_passes": ("", 1, 1000),
+    "migration.hops": ("", 1, 10_000),
+    "migration.hop_interval": ("ns", MS, H),
     "migration.connect_timeout": ("ns", MS, H),
     "migration.max_bandwidth": ("B/s", 0, 128 * 2**30),
     "migration.avail_switchover_bandwidth": ("B/s", 0, 128 * 2**30),
@@ -310,7 +312,7 @@ PAIRED = {key for pair in ORDERED for key in pair} | {
     "migration.cancel_at", "migration.auto_converge", "migration.dirty_limit", "machine.model", "machine.hdecr_bits",
     "machine.timebase_hz", "guest.embedded.period", "guest.embedded.first", "guest.embedded.fit_bit",
     "guest.embedded.watchdog_bit", "guest.hypervisor.slice",
-    "migration.xbzrle", "migration.transport", "migration.multifd_channels",
+    "migration.xbzrle", "migration.transport", "migration.multifd_channels", "migration.hops", "migration.postcopy_ram",
 }  # fmt: skip
 
 
@@ -347,6 +349,8 @@ def configurations(draw):
     absent = agree_on_timers(numbers, chosen)
     values = {key: written(key, number) for key, number in numbers.items()} | chosen
     values = {key: value for key, value in values.items() if key.removeprefix("machine.") not in absent}
+    if values["migration.transport"] == "file" or values["migration.postcopy_ram"]:
+        values["migration.hops"] = 1
     if values["migration.xbzrle"] or values["migration.transport"] == "file":
         values["migration.multifd_channels"] = 0
     values["migration.dirty_limit"] &= not values["migration.auto_converge"]

@@ -136,6 +136,8 @@ CHANGES: dict[str, list[str]] = {
     "guest.memory.filled_percent": ["guest.memory.filled_percent=90"],
     "migration.strategy": ["migration.strategy=absolute"],
     "migration.machine_version": ["migration.machine_version=7.2"],
+    "migration.hops": ["migration.hops=2"],
+    "migration.hop_interval": ["migration.hops=2", "migration.hop_interval=101ms"],
     "migration.start": ["migration.start=101ms"],
     "migration.downtime": ["migration.downtime=31ms"],
     "migration.downtime_limit": ["migration.downtime_limit=10ms"],

@@ -107,6 +107,21 @@ def test_clocks_are_measured_in_real_time_too(tmp_path: Path) -> None:
     assert abs(peer["offset_ns"] + 7200 * 10**9) <= peer["bound_ns"]
 
 
+@pytest.mark.parametrize(("hops", "owner"), [(2, "source"), (5, "destination")])
+def test_two_processes_hop_as_the_pure_machines_do(hops: int, owner: str, tmp_path: Path) -> None:
+    config = small(tmp_path, migration='hop_interval = "20ms"')
+    result, done = run(tmp_path / "pair", config, "--hops", hops, "--set", "link.jitter=0us")
+    assert (result["verdict"], done.returncode) == ("valid", 0)
+    assert (result["migration"]["owner"], result["migration"]["hops"]) == (owner, hops)
+    assert all(abs(hop["drift_ticks"]) <= 1 for hop in result["hops"])
+    (tmp_path / "pure").mkdir()
+    run_pure(load(str(config), [f"migration.hops={hops}", "link.jitter=0us"]), tmp_path / "pure")
+    for log in LOGS:
+        assert (tmp_path / "pair" / log).read_bytes() == (tmp_path / "pure" / log).read_bytes()
+    for command in ("trace", "report"):
+        assert livemig(command, tmp_path / "pair").returncode == 0
+
+
 def _burn(seconds: float) -> None:
     import time
 
@@ -262,6 +277,15 @@ def test_a_disk_that_is_full_is_a_clear_line_and_no_run_taken_for_a_good_one(tmp
     assert done.returncode in (2, 3)
     manifest = out / "run.json"  # who had the guest is gone, or nothing ran at all
     assert not manifest.exists() or json.loads(manifest.read_text())["migration"]["owner"] == "none"
+
+
+@pytest.mark.wall
+def test_hops_in_wall_time(tmp_path: Path) -> None:
+    config = small(tmp_path, migration='hop_interval = "50ms"')
+    result, done = run(tmp_path / "run", config, "--clock", "wall", "--hops", 3)
+    assert (result["migration"]["hops"], result["migration"]["owner"]) == (3, "destination")
+    assert done.returncode in (0, 1), done.stderr  # a busy host may make the blackout longer than it was to be
+    assert result["checks"]["drift_bounded"]["verdict"] == "valid"
 
 
 @pytest.mark.wall

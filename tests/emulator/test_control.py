@@ -168,7 +168,7 @@ def test_cancelled_at_pre_switchover_the_guest_goes_on_and_the_destination_ends(
         await told(source, "MIGRATION", status="cancelling")
         await told(source, "RESUME")
         await told(source, "MIGRATION", status="cancelled")
-        assert (await source.execute("query-migrate")).keys() == {"status", "error-desc", "x-livemig-owner"}
+        assert (await source.execute("query-migrate")).keys() >= {"status", "error-desc", "x-livemig-owner"}
         await told(destination, "MIGRATION", status="cancelled")
         await told(source, "SHUTDOWN")
         for client in (source, destination):

@@ -8,6 +8,7 @@ from typing import Final
 from livemig.analysis.case import Case
 from livemig.analysis.checks.conservation import conservation
 from livemig.analysis.checks.decrementer import decr_matches_tb
+from livemig.analysis.checks.drift import drift_bounded
 from livemig.analysis.checks.interrupts import (
     lateness_bounded,
     no_interrupt_lost,
@@ -51,6 +52,7 @@ CHECKS: Final[dict[str, Check]] = {
         tb_synchronised,
         tb_not_throttled,
         decr_matches_tb,
+        drift_bounded,
         one_owner,
         ram_identical,
         blackout_as_configured,
@@ -71,13 +73,14 @@ _ONLY_WITH: Final[dict[Check, type[Observer]]] = {
 
 def _in_vain(case: Case) -> bool:
     """A migration was begun, and the guest did not cross."""
-    return case[Crossing].crossed is None and case[Transfer].status is not None
+    return not case[Crossing].crossed and case[Transfer].status is not None
 
 
 _ONLY_IF: Final[dict[Check, Callable[[Case], bool]]] = {
     as_if_never_migrated: _in_vain,
+    drift_bounded: lambda case: len(case[Crossing].crossings) > 1,
     tb_not_throttled: lambda case: case[Throttled].stretches > 0,
-    tb_error_within_bound: lambda case: case[StatedBound].bound_ns is not None,
+    tb_error_within_bound: lambda case: case[StatedBound].any,
 }
 
 

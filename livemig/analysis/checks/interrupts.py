@@ -63,20 +63,20 @@ def _delivered(case: Case, reason: str) -> Verdict:
 
 
 def pending_preserved(case: Case) -> Verdict:
-    """What was raised and not delivered at the stop is delivered once after the resume, or still raised."""
-    stop, resume = case[Crossing].ends()
-    if stop.pending is None:
+    """What was raised and not delivered at a stop is delivered once after the resume, or still raised."""
+    hops = case[Crossing].hops()
+    if any(hop.stop.pending is None for hop in hops):
         raise Unknown("what was pending was not recorded at the stop")
-    if not stop.raised():
+    pending = list(zip(hops, case[Pending].hops, strict=True))
+    count = sum(len(crossed.deliveries) for _, crossed in pending)
+    if not count:
         return not_exercised("no interrupt was pending at the stop")
-    deliveries, kept = case[Pending].deliveries, resume.raised()
-    gone = [key for key, seen in deliveries.items() if not seen and key not in kept]
-    twice = [key for key, seen in deliveries.items() if len(seen) > 1]
-    for keys, what in ((gone, "forgotten"), (twice, "delivered twice")):
-        if keys:
-            cpu, timer = keys[0]
-            evidence = (stop.seen, resume.seen, *deliveries[keys[0]])
-            return invalid(
-                f"{plural(len(keys), 'pending interrupt')} {what}; first: cpu {cpu} {timer}", *evidence[:10]
-            )
-    return valid(f"{plural(len(deliveries), 'pending interrupt')} preserved", stop.seen, resume.seen)
+    for hop, crossed in pending:
+        for keys, what in ((crossed.forgotten(), "forgotten"), (crossed.doubled(), "delivered twice")):
+            if keys:
+                cpu, timer = keys[0]
+                evidence = (*hop.seen, *crossed.deliveries[keys[0]])
+                said = f"{plural(len(keys), 'pending interrupt')} {what}{hop}; first: cpu {cpu} {timer}"
+                return invalid(said, *evidence[:10])
+    hop = next(hop for hop, crossed in pending if crossed.deliveries)
+    return valid(f"{plural(count, 'pending interrupt')} preserved", *hop.seen)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from livemig.analysis.case import Case
-from livemig.analysis.crossing import Crossing
+from livemig.analysis.crossing import Crossing, Hop
 from livemig.analysis.faults import Faults
+from livemig.analysis.manifest import Rule
 from livemig.analysis.ownership import Ownership
 from livemig.analysis.transfer import Transfer
 from livemig.analysis.units import duration, plural
@@ -31,31 +32,35 @@ def one_owner(case: Case) -> Verdict:
 
 
 def ram_identical(case: Case) -> Verdict:
-    """The destination resumes with the RAM that the source stopped with; in postcopy, it has it when all has arrived,
-    each page as it arrived, before the guest wrote to it."""
-    stop, resume = case[Crossing].ends()
-    sent, got = stop.ram_digest, resume.ram_digest
-    if case[Transfer].postcopy and got is None:
+    """The side that the guest crosses to resumes with the RAM that the other stopped with; in postcopy, it has it when
+    all has arrived, each page as it arrived, before the guest wrote to it."""
+    hops = case[Crossing].hops()
+    digests = [(hop, hop.stop.ram_digest, hop.resume.ram_digest) for hop in hops]
+    if case[Transfer].postcopy and digests[-1][2] is None:
         ended = case[Faults].ended
         if ended is None:
-            return unknown("not all pages had arrived by the end", stop.seen, resume.seen)
-        got = ended["ram_digest"]
-    if sent is None and got is None:
+            return unknown("not all pages had arrived by the end", *hops[-1].seen)
+        digests[-1] = (*digests[-1][:2], ended["ram_digest"])
+    for hop, sent, got in digests:
+        if sent is not None and got is not None and sent != got:
+            return invalid(f"RAM differs{hop}: digest {sent} at the stop, {got} at the resume", *hop.seen)
+    taken = [(hop, sent) for hop, sent, got in digests if sent is not None or got is not None]
+    if not taken:
         return not_exercised("the digest of RAM was not recorded")
-    if sent is None or got is None:
-        return unknown("only one side took a digest of RAM", stop.seen, resume.seen)
-    if sent != got:
-        return invalid(f"RAM differs: digest {sent} at the stop, {got} at the resume", stop.seen, resume.seen)
-    return valid(f"RAM has the digest {got} on both sides", stop.seen, resume.seen)
+    for hop, sent, got in digests:
+        if sent is None or got is None:
+            return unknown(f"only one side took a digest of RAM{hop}", *hop.seen)
+    hop, digest = taken[-1]
+    return valid(f"RAM has the digest {digest} on both sides{hop}", *hop.seen)
 
 
-def _switchover_late_ns(case: Case, resume_ns: int) -> int | None:
+def _switchover_late_ns(switchover: tuple[int, int, int] | None, hop: Hop, rule: Rule) -> int | None:
     """How late it came although it was sent while there was time, if the guest went on as soon as it was there."""
-    if (switchover := case[Transfer].switchover) is None:
+    if switchover is None:
         return None
     sent_ns, arrived_ns, due_ns = switchover
     in_time = sent_ns <= due_ns < arrived_ns
-    return arrived_ns - due_ns if in_time and resume_ns - arrived_ns <= case.manifest.rule.slack_ns else None
+    return arrived_ns - due_ns if in_time and hop.resume.t_ns - arrived_ns <= rule.slack_ns else None
 
 
 def blackout_as_configured(case: Case) -> Verdict:
@@ -64,23 +69,32 @@ def blackout_as_configured(case: Case) -> Verdict:
     A transfer may take the downtime limit. Where the source had to stop although the rest did not fit into
     it, what the passes within the blackout took explains as much again. A fault of the link explains any.
     """
-    crossing, rule = case[Crossing], case.manifest.rule
-    stop, resume = crossing.ends()
-    blackout, asked, limit = crossing.blackout_ns(), rule.downtime_ns or 0, rule.downtime_limit_ns
-    forced = case[Transfer].last_pass_ns
-    took = f"{duration(blackout)}, {duration(asked)} asked for"
+    rule, transfer = case.manifest.rule, case[Transfer]
+    hops = case[Crossing].hops()
+    verdicts = [_blackout(rule, hop, transfer) for hop in hops]
+    for verdict in verdicts:
+        if verdict.word != "valid":
+            return verdict
+    return verdicts[max(hops, key=lambda hop: hop.blackout_ns).number - 1]
+
+
+def _blackout(rule: Rule, hop: Hop, transfer: Transfer) -> Verdict:
+    """Of one hop."""
+    forced = transfer.last_pass_ns[hop.number - 1]
+    blackout, asked, limit = hop.blackout_ns, rule.downtime_ns or 0, rule.downtime_limit_ns
+    took = f"{duration(blackout)}, {duration(asked)} asked for{hop}"
     if blackout < asked - rule.slack_ns:
-        return invalid(f"too short: {took}", stop.seen, resume.seen)
+        return invalid(f"too short: {took}", *hop.seen)
     if blackout <= asked + rule.slack_ns:
-        return valid(f"{took}", stop.seen, resume.seen)
+        return valid(f"{took}", *hop.seen)
     if limit is None:
-        return valid(f"{took}; no limit", stop.seen, resume.seen)
-    if (late := _switchover_late_ns(case, resume.t_ns)) is not None:
-        return valid(f"{took}; switchover was sent in time, and arrived {duration(late)} late", stop.seen, resume.seen)
+        return valid(f"{took}; no limit", *hop.seen)
+    if (late := _switchover_late_ns(transfer.switchovers[hop.number - 1], hop, rule)) is not None:
+        return valid(f"{took}; switchover was sent in time, and arrived {duration(late)} late", *hop.seen)
     if blackout <= limit + rule.slack_ns:
-        return valid(f"{took}; the transfer may take {duration(limit)}", stop.seen, resume.seen)
+        return valid(f"{took}; the transfer may take {duration(limit)}", *hop.seen)
     if limit < forced and blackout <= limit + forced + rule.slack_ns:
-        return valid(f"{took}; the last pass alone took {duration(forced)}", stop.seen, resume.seen)
-    if faults := case[Transfer].link_faults:
-        return valid(f"{took}; the link was not as it should: {', '.join(faults)}", stop.seen, resume.seen)
-    return invalid(f"too long: {took}, the transfer may take {duration(limit)}", stop.seen, resume.seen)
+        return valid(f"{took}; the last pass alone took {duration(forced)}", *hop.seen)
+    if faults := transfer.link_faults:
+        return valid(f"{took}; the link was not as it should: {', '.join(faults)}", *hop.seen)
+    return invalid(f"too long: {took}, the transfer may take {duration(limit)}", *hop.seen)

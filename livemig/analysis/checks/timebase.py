@@ -33,18 +33,19 @@ def tb_continuous(case: Case) -> Verdict:
 
     Where no policy was asked for it must do one of the two, and the reason says which.
     """
-    stop, resume = case[Crossing].ends()
-    error, policy = tb_error(case.manifest, stop, resume), case.manifest.rule.time_policy
+    errors = [(tb_error(case.manifest, hop.stop, hop.resume), hop) for hop in case[Crossing].hops()]
+    error, hop = max(errors, key=lambda of_hop: abs(of_hop[0]))
+    policy = case.manifest.rule.time_policy
     asked = case[TimePolicy].asked is not None
     if abs(error) > tolerance_ticks(case.manifest):
         by = duration(to_ns(abs(error), case.manifest.machine.timebase_hz))
         way = "ahead" if error > 0 else "behind"
         by_which = f"policy {policy}" if asked else f"neither advance nor freeze, nearest to {policy}"
-        return invalid(f"TB resumes {plural(abs(error), 'tick')} ({by}) {way}; {by_which}", stop.seen, resume.seen)
+        return invalid(f"TB resumes {plural(abs(error), 'tick')} ({by}) {way}{hop}; {by_which}", *hop.seen)
     if asked:
-        return valid(f"TB resumes where it must; policy {policy}", stop.seen, resume.seen)
+        return valid(f"TB resumes where it must; policy {policy}", *hop.seen)
     does = "stands still over" if policy == FREEZE else "advances by"
-    return valid(f"TB {does} the blackout: policy {policy}, found", stop.seen, resume.seen)
+    return valid(f"TB {does} the blackout: policy {policy}, found", *hop.seen)
 
 
 def tb_not_throttled(case: Case) -> Verdict:
@@ -62,22 +63,25 @@ def tb_not_throttled(case: Case) -> Verdict:
 
 def tb_error_within_bound(case: Case) -> Verdict:
     """Where the strategy states by how much it may misjudge the blackout, TB is off no more; within a tick."""
-    stated, hz = case[StatedBound], case.manifest.machine.timebase_hz
-    stop, resume = case[Crossing].ends()
-    if stated.bound_ns is None or stated.seen is None:
+    hz, tolerance = case.manifest.machine.timebase_hz, tolerance_ticks(case.manifest)
+    judged = []
+    for hop in case[Crossing].hops():
+        if (stated := case[StatedBound].at(hop.stop.t_ns)) is not None:
+            bound_ns, seen = stated
+            error = tb_errors(hop.stop, hop.resume, hz)[ADVANCE]
+            judged.append((abs(error) - -(-bound_ns * hz // NS_PER_S), error, bound_ns, seen, hop))
+    if not judged:
         return not_exercised("the strategy states no bound")
-    error = tb_errors(stop, resume, hz)[ADVANCE]
-    is_off = f"TB is {plural(abs(error), 'tick')} ({duration(to_ns(abs(error), hz))}) off the world's"
-    bound = f"{duration(stated.bound_ns)} at most were stated"
-    allowed = -(-stated.bound_ns * hz // NS_PER_S) + tolerance_ticks(case.manifest)
-    said = invalid if abs(error) > allowed else valid
-    return said(f"{is_off}; {bound}", stated.seen, stop.seen, resume.seen)
+    beyond, error, bound_ns, seen, hop = max(judged, key=lambda found: found[0])
+    is_off = f"TB is {plural(abs(error), 'tick')} ({duration(to_ns(abs(error), hz))}) off the world's{hop}"
+    said = invalid if beyond > tolerance else valid
+    return said(f"{is_off}; {duration(bound_ns)} at most were stated", seen, *hop.seen)
 
 
 def tb_synchronised(case: Case) -> Verdict:
     """At the resume all CPUs read the same TB."""
-    _, resume = case[Crossing].ends()
-    if (skew := tb_skew(resume)) > reading_ticks(case.manifest):
+    skew, hop = max(((tb_skew(hop.resume), hop) for hop in case[Crossing].hops()), key=lambda of_hop: of_hop[0])
+    if skew > reading_ticks(case.manifest):
         by = duration(to_ns(skew, case.manifest.machine.timebase_hz))
-        return invalid(f"the CPUs' TBs are {plural(skew, 'tick')} ({by}) apart", resume.seen)
-    return valid("all CPUs resume with the same TB", resume.seen)
+        return invalid(f"the CPUs' TBs are {plural(skew, 'tick')} ({by}) apart{hop}", hop.resume.seen)
+    return valid("all CPUs resume with the same TB", hop.resume.seen)

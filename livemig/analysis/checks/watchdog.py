@@ -12,7 +12,7 @@ from livemig.analysis.watchdog import Watchdog
 def no_false_watchdog(case: Case) -> Verdict:
     """A watchdog that never bit on the source does not bite on the destination."""
     watchdog = case[Watchdog]
-    case[Crossing].ends()
+    case[Crossing].hops()
     if watchdog.bites_after and watchdog.bites_before:
         return unknown("the watchdog bit before the stop too", *watchdog.bites_after)
     if watchdog.bites_after:

@@ -36,7 +36,7 @@ class Guest(Observer):
         if len(crossing.pauses) > self._pauses and crossing.resume is not None:
             self._pauses = len(crossing.pauses)
             stopped, resumed = crossing.pauses[-1]
-            crossed = crossing.crossed is not None and crossing.crossed[1] is crossing.resume
+            crossed = crossing.crossed and crossing.crossings[-1][1] is crossing.resume
             track = self._tracks.below(None, "blackout")
             self._writer.begin(track, stopped, "blackout" if crossed else "pause", {"ns": resumed - stopped})
             self._writer.end(track, resumed, {})
