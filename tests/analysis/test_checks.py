@@ -289,7 +289,7 @@ def test_as_twin() -> None:
     too_few = as_twin(*before, *cross, *periodic(230, 300, D), ended(300, D))
     assert (too_few.word, too_few.reason) == (
         "invalid",
-        "cpu 0 misses 13 interrupts of its twin; the blackout explains 12",
+        "cpu 0 misses 13 interrupts of its twin; that it stood still explains 12",
     )
     assert "as_twin" not in judged(*before).checks
     assert said("as_twin", *before, twin=[BOOT]) == "invalid"
