@@ -101,7 +101,7 @@ class PostcopySource:
         """After the link was down: what the destination has not is to be sent, again or for the first time."""
         self.unsent[:] = ~has
         self._answered = 0
-        self.due = now
+        self.due = now + 1  # behind what was asked for at the same instant
 
     @property
     def _until(self) -> int:
