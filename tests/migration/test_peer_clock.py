@@ -141,7 +141,7 @@ def test_without_a_measurement_no_bound_is_claimed(tmp_path: Path, monkeypatch: 
 def test_a_reply_that_nobody_asked_for_and_a_probe_before_hello_are_refused(tmp_path: Path) -> None:
     from livemig.launch.pure_pair import _DestinationHalf, _SourceHalf
 
-    source, destination = _SourceHalf(config(), "source", tmp_path), _DestinationHalf(config(), "destination", tmp_path)
+    source, destination = _SourceHalf(config(), tmp_path), _DestinationHalf(config(), tmp_path)
     source.machine.boot(0)
     source.side.start(0)
     with pytest.raises(ProtocolError, match="reply"):
