@@ -172,6 +172,7 @@ class Account(Observer):
             event = event | {"deadline_ns": now if raised else max(due, now)}
         cell.counting = Arm(event, place, -1, self._behind)
         if raised:
+            cell.tally.superseded += cell.waiting is not None  # One delivery will answer both.
             cell.waiting, cell.counting = cell.counting, None
 
     def _interrupt(self, event: Event, place: Place) -> None:

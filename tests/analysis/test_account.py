@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from livemig.analysis.account import Account
@@ -283,6 +283,17 @@ SOME_EVENT = st.one_of(
 
 
 @settings(max_examples=300, deadline=None)
+@example(
+    [
+        (0, resume(0, "source", pending=[["decrementer"], []])),
+        (0, arm(0, 0, 0, "source", "guest", None)),
+        (0, masked(0, 0, "source")),
+        (0, arm(0, 0, 0, "source", "restore", None)),
+    ],
+    "edge",
+    "advance",
+    "virtual",
+)
 @given(
     st.lists(st.tuples(st.integers(0, 40), SOME_EVENT), max_size=40),
     st.sampled_from(["edge", "level"]),
