@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,6 +66,16 @@ def judge(run_dir: str | Path, time_policy: str | None = None, advance_at_most_n
         twin = log("twin.jsonl", None) if (directory / "twin.jsonl").exists() else None
         case = Case(manifest, log("source.jsonl", SOURCE), destination, twin, str(directory))
     return result_of(case, str(run_dir))
+
+
+def judge_logs(manifest: Manifest, source: bytes, destination: bytes) -> Result:
+    """Judge a run whose logs are in memory, as :func:`judge` would judge its directory.
+
+    Raises:
+        InputError: a log is malformed.
+    """
+    ours = Log("source.jsonl", SOURCE, BytesIO(source))
+    return result_of(Case(manifest, ours, Log("destination.jsonl", DESTINATION, BytesIO(destination))))
 
 
 def result_of(case: Case, run_dir: str = "") -> Result:

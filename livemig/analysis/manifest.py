@@ -47,6 +47,7 @@ class Rule:
         timebase_tolerance_ns: how well TB is known where it was not read in place; None: it was.
         advance_at_most_ns: what ``advance-at-most`` says; None: it is another policy.
         hops: how often the guest was to cross.
+        answer_ns: how long an answer is on its way back over the link, at most.
     """
 
     time_policy: str | None
@@ -58,6 +59,7 @@ class Rule:
     timebase_tolerance_ns: int | None = None
     advance_at_most_ns: int | None = None
     hops: int = 1
+    answer_ns: int = 0
 
     @property
     def timebase_slack_ns(self) -> int:
@@ -155,6 +157,7 @@ class Manifest:
                 clock=rule.text("clock", "virtual", "wall"),
                 timebase_tolerance_ns=rule.optional("timebase_tolerance_ns"),
                 hops=rule.optional("hops") or 1,
+                answer_ns=rule.optional("answer_ns") or 0,
             ),
             claim=Claim(
                 claim.get("status"), claim.get("owner"), claim.get("reason"), tuple(claim.get("torn") or ())

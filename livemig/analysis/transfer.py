@@ -26,6 +26,8 @@ class Transfer(Observer):
         """What that form has no place for, of what there was to send."""
         self.switchovers: list[tuple[int, int, int] | None] = []
         """By hop: when it was sent, when it arrived, and when the guest was to go on, in ns; None: not recorded."""
+        self.trips_ns: list[int] = []
+        """By hop: how long the state was on its way there, and ``switchover`` after it; 0 where it was not recorded."""
         self.link_faults: list[str] = []
         """Of the configuration, that acted on a frame."""
         self.postcopy = False
@@ -34,6 +36,8 @@ class Transfer(Observer):
         self._sender = SOURCE
         self._standing_ns = 0
         self._switchover: tuple[int, int, int] | None = None
+        self._memory_sent_ns: int | None = None
+        self._state_arrived_ns: int | None = None
 
     def handlers(self) -> Mapping[str, Handler]:
         return {
@@ -41,6 +45,7 @@ class Transfer(Observer):
             "migration_state": self._state,
             "state_saved": self._saved,
             "switchover": self._switched,
+            "machine_stopped": self._stopped,
             "machine_resumed": self._resumed,
             "fault_injected": self._fault,
         }
@@ -53,6 +58,9 @@ class Transfer(Observer):
         if event["side"] != self._sender and self._switchover is None:
             self._switchover = event["sent_ns"], event["t_ns"], event["resume_ns"]
 
+    def _stopped(self, event: Event, place: Place) -> None:
+        self._memory_sent_ns = event["t_ns"]
+
     def _pass(self, event: Event, place: Place) -> None:
         if event["side"] != self._sender:
             return
@@ -60,6 +68,7 @@ class Transfer(Observer):
         self.octets += event["bytes"]
         if self._crossing.running is None:
             self._standing_ns += event["duration_ns"]
+            self._memory_sent_ns = event["t_ns"]
 
     def _saved(self, event: Event, place: Place) -> None:
         self.machine_version = event.get("machine_version")
@@ -69,8 +78,16 @@ class Transfer(Observer):
         if len(self._crossing.crossings) > len(self.last_pass_ns):
             self.last_pass_ns.append(self._standing_ns)
             self.switchovers.append(self._switchover)
+            self.trips_ns.append(self._trips_ns())
         if self._crossing.running is not None:
             self._standing_ns, self._switchover = 0, None
+            self._memory_sent_ns = self._state_arrived_ns = None
+
+    def _trips_ns(self) -> int:
+        if self._switchover is None or self._memory_sent_ns is None or self._state_arrived_ns is None:
+            return 0
+        sent_ns, arrived_ns, _ = self._switchover
+        return self._state_arrived_ns - self._memory_sent_ns + arrived_ns - sent_ns
 
     def _state(self, event: Event, place: Place) -> None:
         if event["status"] == "setup" and event["side"] == self._crossing.owner:
@@ -78,3 +95,5 @@ class Transfer(Observer):
         if event["side"] == self._sender:
             self.status, self.reason = event["status"], event["reason"]
             self.postcopy |= event["status"] == "postcopy-active"
+        elif event["status"] == "device":
+            self._state_arrived_ns = event["t_ns"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Final
 
 from pydantic_core import CoreSchema, core_schema
@@ -17,7 +18,7 @@ from livemig.config.shown import shown
 from livemig.config.units import Dimension
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Quantity:
     """Text with a unit in TOML, an ``int`` of base units in the model.
 
@@ -37,11 +38,17 @@ class Quantity:
         if not isinstance(value, str):
             raise ValueError(f"{shown(value)} is not a text with a unit")
         number = self.dimension.parse(value)
-        if not self.dimension.parse(self.low) <= number <= self.dimension.parse(self.high):
+        low, high, step = self._bounds
+        if not low <= number <= high:
             raise ValueError(f"{shown(value)} is out of range")
-        if self.step and number % self.dimension.parse(self.step):
+        if number % step:
             raise ValueError(f"{shown(value)} is not a multiple of {self.step}")
         return number
+
+    @cached_property
+    def _bounds(self) -> tuple[int, int, int]:
+        low, high = self.dimension.parse(self.low), self.dimension.parse(self.high)
+        return low, high, self.dimension.parse(self.step) if self.step else 1
 
     def plain(self, number: int) -> str:
         """The TOML value of ``number`` base units."""

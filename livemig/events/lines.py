@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -26,6 +27,7 @@ Column: TypeAlias = NDArray[np.int64] | NDArray[np.uint64]
 _FEW = 300
 # Lines of a kind printed at a time: their characters fit a core's second-level cache.
 _ROWS = 4096
+_COLUMN = object()
 # By k, the last k digits of 0 … 9999. Four digits at a time: few divisions, and a table that stays in cache.
 _DIGITS = (np.arange(10_000)[:, np.newaxis] // [1000, 100, 10, 1] % 10 + ord("0")).astype(np.uint8)
 _LAST = {k: np.ascontiguousarray(_DIGITS[:, 4 - k :]).view(f"V{k}")[:, 0] for k in (1, 2, 3, 4)}
@@ -47,21 +49,27 @@ class Lines:
     def columns(self) -> list[Column]:
         return [value for _, value in self.fields if isinstance(value, np.ndarray)]
 
-    def texts(self) -> list[bytes]:
+    def texts(self) -> tuple[bytes, ...]:
         """What is the same in every line: the text before each column, and that after the last."""
-        texts = [b"{"]
-        for i, (key, value) in enumerate(self.fields):
-            texts[-1] += b"," * (i > 0) + orjson.dumps(key) + b":"
-            if isinstance(value, np.ndarray):
-                texts.append(b"")
-            else:
-                texts[-1] += orjson.dumps(value)
-        texts[-1] += b"}\n"
-        return texts
+        keys = tuple([key for key, _ in self.fields])
+        return _texts(keys, tuple([_COLUMN if isinstance(value, np.ndarray) else value for _, value in self.fields]))
 
     def between(self, start: int, stop: int) -> Lines:
         fields = ((key, v[start:stop] if isinstance(v, np.ndarray) else v) for key, v in self.fields)
         return Lines(tuple(fields), self.order[start:stop])
+
+
+@lru_cache(4096)
+def _texts(keys: tuple[str, ...], values: tuple[object, ...]) -> tuple[bytes, ...]:
+    texts = [b"{"]
+    for i, (key, value) in enumerate(zip(keys, values, strict=True)):
+        texts[-1] += b"," * (i > 0) + orjson.dumps(key) + b":"
+        if value is _COLUMN:
+            texts.append(b"")
+        else:
+            texts[-1] += orjson.dumps(value)
+    texts[-1] += b"}\n"
+    return tuple(texts)
 
 
 def render(kinds: Sequence[Lines]) -> bytes:

@@ -40,16 +40,16 @@ class _Sink:
 
 
 class EventLog:
-    """``path`` must not exist yet.
+    """``path`` must not exist yet; it is not made where there is a ``file`` to write to instead.
 
     Raises:
         OutputError: the file cannot be made, or written (a full disk); from every method.
     """
 
-    def __init__(self, path: Path, side: str) -> None:
+    def __init__(self, path: Path, side: str, file: BinaryIO | None = None) -> None:
         self.path = path
         try:
-            self._file = open(path, "xb", buffering=_BUFFER)  # noqa: SIM115
+            self._file = file or open(path, "xb", buffering=_BUFFER)  # noqa: SIM115
         except OSError as error:
             raise OutputError(str(path), error.strerror or str(error)) from error
         self._log = structlog.wrap_logger(

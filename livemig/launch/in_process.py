@@ -12,6 +12,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 from itertools import count
 from pathlib import Path
 
@@ -42,12 +43,24 @@ def run_in_process(config: Config, directory: Path) -> PairOutcome:
     """
     logs = [EventLog(directory / f"{side}.jsonl", side) for side in (SOURCE, DESTINATION)]
     try:
-        source = SourceEmulator(config, build.clock(config), logs[0])
-        destination = DestinationEmulator(config, build.clock(config), logs[1], None)
-        return _Pair(config, source, destination).run()
+        return _run(config, *logs)
     finally:
         for log in logs:
             log.close()
+
+
+def run_in_memory(config: Config) -> tuple[PairOutcome, dict[str, bytes]]:
+    """The same without a file; gives the logs by the names that they have in a run directory."""
+    files = {f"{side}.jsonl": BytesIO() for side in (SOURCE, DESTINATION)}
+    logs = [EventLog(Path(name), side, files[name]) for name, side in zip(files, (SOURCE, DESTINATION), strict=True)]
+    outcome = _run(config, *logs)
+    return outcome, {name: file.getvalue() for name, file in files.items()}
+
+
+def _run(config: Config, ours: EventLog, theirs: EventLog) -> PairOutcome:
+    source = SourceEmulator(config, build.clock(config), ours)
+    destination = DestinationEmulator(config, build.clock(config), theirs, None)
+    return _Pair(config, source, destination).run()
 
 
 class _Pair:

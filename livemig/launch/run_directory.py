@@ -17,8 +17,11 @@ from livemig.config.model import Config
 from livemig.emulator import build
 from livemig.errors import OutputError
 from livemig.events.schema import SCHEMA_VERSION
+from livemig.timers.ticks import NS_PER_S
 
 MANIFEST = "run.json"
+_ANSWER = 1024
+"""Bytes: more than any answer has."""
 
 
 def create(out: Path | None, name: str) -> Path:
@@ -50,7 +53,6 @@ def create(out: Path | None, name: str) -> Path:
 
 def manifest(config: Config, config_file: str) -> dict[str, Any]:
     """``run.json`` as it is when a run begins: not ``complete``."""
-    migration = config.migration
     return {
         "schema": SCHEMA_VERSION,
         "complete": False,
@@ -60,21 +62,43 @@ def manifest(config: Config, config_file: str) -> dict[str, Any]:
         "engine": "emulator",
         "config_file": config_file,
         "config": config.as_toml_values(),
+        **for_the_judge(config),
+        "migration": {"status": "none", "owner": "source", "reason": "", "torn": []},
+    }
+
+
+def for_the_judge(config: Config) -> dict[str, Any]:
+    """What of ``run.json`` a judge reads, but for how the run ended."""
+    migration = config.migration
+    settings = build.settings(config)
+    return {
         "seed": config.run.seed,
         "strategy": migration.strategy,
         "machine": build.spec(config).as_fields(),
         "judge": {
             "time_policy": migration.time_policy,
-            "advance_at_most_ns": build.settings(config).advance_at_most_ns,
+            "advance_at_most_ns": settings.advance_at_most_ns,
             "clock": config.run.clock,
             "late_tolerance_ns": config.checks.late_tolerance,
             "lost_after_ns": config.checks.lost_after,
             "downtime_ns": migration.downtime,
             "hops": migration.hops,
-            "downtime_limit_ns": build.settings(config).convergence.highest_ns,
+            "downtime_limit_ns": settings.convergence.highest_ns,
+            "answer_ns": _answer_ns(config),
         },
-        "migration": {"status": "none", "owner": "source", "reason": "", "torn": []},
     }
+
+
+def _answer_ns(config: Config) -> int:
+    """How long a message without pages or state is on its way back, at most."""
+    link = config.link
+    return (link.return_latency or link.latency) + link.jitter - (-_ANSWER * 8 * NS_PER_S // link.bandwidth)
+
+
+def ended(config: Config, migration: dict[str, Any]) -> dict[str, Any]:
+    """A whole run, as far as a judge needs it, without a directory."""
+    about = {"schema": SCHEMA_VERSION, "complete": True, "engine": "emulator", **for_the_judge(config)}
+    return {**about, "migration": migration}
 
 
 def write(directory: Path, value: dict[str, Any]) -> None:

@@ -164,7 +164,7 @@ class Cpu:
                 self.now = until
                 return
             if self._trains and self._steady():
-                train.run(self, until)
+                train.run(self, min(until, self.mask_at))
             tick = max(self.now, self._next())
             if tick >= until:
                 self.now = until
@@ -216,13 +216,13 @@ class Cpu:
         return tick
 
     def _steady(self) -> bool:
-        """Nothing to come but the decrementer's next underflow, and a guest whose handler writes once."""
+        """Nothing to come before the guest masks but the decrementer's next underflow, and its handler writes once."""
         main = self.main
         return (
             self.blocked_at is None
             and main.due != NEVER
             and main.due >= self.now
-            and main.step_at == self.mask_at == NEVER
+            and main.step_at == NEVER
             and main.pending is None
             and main.line is None
             and self.unmask_at <= main.due

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from livemig.guests.guest import TickGuest
-from livemig.machine.record import Train
+from livemig.machine.record import GUEST, INTERRUPT, Record, Train
 from livemig.timers.book3s import Book3S
 from livemig.timers.decrementer import Decrementer, DecrementerModel
 from livemig.timers.ticks import MASK64, NEVER
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 1 << 18
 """Interrupts in one piece: bounds memory."""
+_SHORT = 24
+"""Up to so many interrupts, numpy's cost per call exceeds that of keeping each as a row."""
 
 
 class Shape(NamedTuple):
@@ -79,8 +81,10 @@ def _closed_form(cpu: Cpu, guest: TickGuest, end: int, common: Shape) -> bool:
         return False
     stride = common.gap + value
     count = min((end - 1 - due) // stride + 1, _LONGEST)
-    delivered = np.arange(due, due + count * stride, stride, dtype=np.int64)
-    if cpu.record is not None:
+    if cpu.record is not None and count <= _SHORT:
+        _keep_rows(cpu.record, due, [value] * count, guest, _model(cpu).underflow_lag, common.gap)
+    elif cpu.record is not None:
+        delivered = np.arange(due, due + count * stride, stride, dtype=np.int64)
         cpu.record.train(Train(cpu.record.seq, delivered, value, guest.arm_ticks, guest.entry))
     last = due + (count - 1) * stride
     _arrive(cpu, guest, last, last + stride, count)
@@ -104,7 +108,9 @@ def _decided(cpu: Cpu, guest: TickGuest, end: int, common: Shape) -> bool:
         last = due
         due += gap + value
     if values:
-        if cpu.record is not None:
+        if cpu.record is not None and len(values) <= _SHORT:
+            _keep_rows(cpu.record, first, values, guest, _model(cpu).underflow_lag, gap)
+        elif cpu.record is not None:
             written = np.array(values, np.int64)
             delivered = np.empty_like(written)
             delivered[0] = first
@@ -115,6 +121,20 @@ def _decided(cpu: Cpu, guest: TickGuest, end: int, common: Shape) -> bool:
     if not steady:
         _derail(cpu, guest, due, value, following, common)
     return steady
+
+
+def _keep_rows(record: Record, due: int, values: list[int], guest: TickGuest, lag: int, gap: int) -> None:
+    """The train whose first interrupt is at ``due``, row by row."""
+    arm_ticks, entry = guest.arm_ticks, guest.entry
+    early = entry if entry is not None and entry[0] < arm_ticks else None
+    for value in values:
+        record.raise_(INTERRUPT, due, due, 0)
+        if early is not None:
+            ticks, wrote = early
+            record.arm(due + ticks, wrote, due + ticks + wrote + lag, GUEST, 0)
+        armed = due + arm_ticks
+        record.arm(armed, value, armed + value + lag, GUEST, 0)
+        due += gap + value
 
 
 def _arrive(cpu: Cpu, guest: TickGuest, last: int, due: int, count: int) -> None:

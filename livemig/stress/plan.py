@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from livemig.config.model import Config
 from livemig.errors import ConfigError
 from livemig.stress.scenario import Scenario, Settings
 from livemig.stress.space import Feature, draw, features_for
-from livemig.stress.trial import Trial, attempt
+from livemig.stress.trial import Trial, try_out
 
 _DRAWS = 50
 
@@ -28,6 +29,10 @@ class Plan:
     cells: tuple[Settings, ...] = ()
 
     def scenario(self, number: int) -> Scenario:
+        """The scenario of a run."""
+        return self.drawn(number)[0]
+
+    def drawn(self, number: int) -> tuple[Scenario, Config]:
         """The ``number``-th, from 0. Strategies take turns, then cells, so that any prefix is a fair sample; the draw
         of the same turn is the same under every strategy."""
         turn, which = divmod(number, len(self.strategies))
@@ -39,22 +44,22 @@ class Plan:
         features = features_for(strategy, self.faults)
         return self._consistent(features, turn, fixed, number)
 
-    def _consistent(self, features: Sequence[Feature], turn: int, fixed: Settings, number: int) -> Scenario:
+    def _consistent(
+        self, features: Sequence[Feature], turn: int, fixed: Settings, number: int
+    ) -> tuple[Scenario, Config]:
         """Keys that are each right may be wrong together; then the next draw is taken."""
         for attempt_number in range(_DRAWS):
             drawn = draw(features, self.seed, turn + (attempt_number << 40))
             scenario = Scenario(self.base, {**drawn, **fixed}, number)
             try:
-                scenario.config(self.file)
+                return scenario, scenario.config(self.file)
             except ConfigError as error:
                 problem = error
-            else:
-                return scenario
         raise problem
 
     def attempt(self, numbers: Sequence[int], keep: Path | None = None) -> list[Trial]:
         """Run them, in order; what a worker does. ``keep``: where their logs go, a directory each."""
         return [
-            attempt(self.scenario(number), self.file, None if keep is None else keep / str(number))
+            try_out(*self.drawn(number), self.file, None if keep is None else keep / str(number))
             for number in numbers
         ]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from livemig.analysis.judge import judge_logs
+from livemig.analysis.manifest import Manifest
+from livemig.config.model import Config
 from livemig.errors import OutputError
 from livemig.launch import run_directory
-from livemig.launch.in_process import run_in_process
+from livemig.launch.in_process import run_in_memory
+from livemig.launch.outcome import PairOutcome
 from livemig.stress.scenario import Scenario
-
-_SCRATCH = Path("/dev/shm")
-"""Logs that are read once and thrown away need no disk, where there is such a place."""
 
 CRASHED, STRANDED = "crashed", "stranded"
 
@@ -69,30 +69,29 @@ class Trial:
 
 
 def attempt(scenario: Scenario, file: str, directory: Path | None = None) -> Trial:
-    """Run and judge it; its logs stay in ``directory``, if one is given. A defect of livemig is a failure too."""
-    if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
-        return _attempt(scenario, file, directory)
-    with tempfile.TemporaryDirectory(prefix="livemig-", dir=_SCRATCH if _SCRATCH.is_dir() else None) as scratch:
-        return _attempt(scenario, file, Path(scratch))
+    """Run and judge it; its logs stay in ``directory``, if one is given. A defect of livemig is a failure too.
+
+    Raises:
+        ConfigError: its configuration is wrong. OutputError: ``directory`` cannot be written.
+    """
+    return try_out(scenario, scenario.config(file), file, directory)
 
 
-def _attempt(scenario: Scenario, file: str, directory: Path) -> Trial:
-    config = scenario.config(file)
-    strategy = config.migration.strategy
+def try_out(scenario: Scenario, config: Config, file: str, directory: Path | None = None) -> Trial:
+    """:func:`attempt` of a scenario whose configuration is known already."""
     began = time.perf_counter_ns()
     try:
-        manifest = run_directory.manifest(config, file)
-        outcome = run_in_process(config, directory)
+        outcome, logs = run_in_memory(config)
         ran = time.perf_counter_ns()
-        run_directory.write(directory, {**manifest, "complete": True, "migration": asdict(outcome)})
-        from livemig.analysis.judge import judge
-
-        result = judge(directory)
+        if directory is not None:
+            _keep(directory, config, file, outcome, logs)
+        manifest = Manifest.parse(run_directory.ended(config, asdict(outcome)))
+        result = judge_logs(manifest, *logs.values())
     except OutputError:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
+        strategy = config.migration.strategy
         return Trial(scenario.number, scenario.settings, strategy, "invalid", (CRASHED,), "none", "none", reason)
     failed = tuple(name for name, verdict in result.checks.items() if verdict.word == "invalid")
     migration, total = result.migration, result.interrupts
@@ -101,7 +100,7 @@ def _attempt(scenario: Scenario, file: str, directory: Path) -> Trial:
     return Trial(
         number=scenario.number,
         settings=scenario.settings,
-        strategy=strategy,
+        strategy=config.migration.strategy,
         verdict=result.verdict,
         failed=failed,
         status=migration.status,
@@ -118,3 +117,15 @@ def _attempt(scenario: Scenario, file: str, directory: Path) -> Trial:
         judge_us=(time.perf_counter_ns() - ran) // 1000,
     )
 
+
+
+def _keep(directory: Path, config: Config, file: str, outcome: PairOutcome, logs: Mapping[str, bytes]) -> None:
+    """As a run directory."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, lines in logs.items():
+            (directory / name).write_bytes(lines)
+    except OSError as error:
+        raise OutputError(str(directory), error.strerror or str(error)) from error
+    manifest = run_directory.manifest(config, file)
+    run_directory.write(directory, {**manifest, "complete": True, "migration": asdict(outcome)})

@@ -38,6 +38,7 @@ def run_json(**changes: Any) -> dict[str, Any]:
             "clock": "virtual",
             "timebase_tolerance_ns": None,
             "advance_at_most_ns": None,
+            "answer_ns": 0,
         },
         "migration": {"status": "completed", "owner": None, "reason": None, "torn": []},
     }

@@ -226,6 +226,26 @@ def test_a_switchover_that_was_sent_in_time_explains_a_longer_blackout(sent: int
     assert said("blackout_as_configured", *history, downtime_ns=50, downtime_limit_ns=0) == word
 
 
+@pytest.mark.parametrize(
+    ("limit", "answer", "last_pass", "word"),
+    [
+        (60, 15, 60, "valid"), (59, 15, 60, "valid"), (60, 14, 60, "invalid"), (59, 15, 59, "invalid"),
+        (40, 15, 60, "valid"), (0, 15, 60, "valid"), (0, 14, 60, "invalid"), (0, 15, 59, "invalid"),
+    ],
+)  # fmt: skip
+def test_the_limit_has_no_room_for_the_trips_of_the_link(limit: int, answer: int, last_pass: int, word: str) -> None:
+    """Stopped at 50; the last pass ends at 110; the state arrives at 122, the answer at 137; the guest goes on when
+    ``switchover``, sent at 137, arrives at 150: 12 + 13 there, 15 back, and 60 for memory."""
+    history = [
+        stop(50), passed(110, took=last_pass),
+        {"t_ns": 122, "side": D, "event": "migration_state", "status": "device", "reason": ""},
+        {"t_ns": 150, "side": D, "event": "switchover", "resume_ns": 50, "sent_ns": 137},
+        resume(150),
+    ]  # fmt: skip
+    rule = {"downtime_ns": 0, "downtime_limit_ns": limit, "answer_ns": answer}
+    assert said("blackout_as_configured", *history, **rule) == word
+
+
 @pytest.mark.parametrize(("on", "word"), [("snapshot", "valid"), ("", "invalid")], ids=["of the link", "of a host"])
 def test_a_fault_of_the_link_explains_a_longer_blackout(on: str, word: str) -> None:
     fault = {"t_ns": 60, "side": "source", "event": "fault_injected", "fault": "stall", "on": on}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from livemig.config.model import Config
-from livemig.launch.in_process import run_in_process
+from livemig.launch.in_process import run_in_memory, run_in_process
 from livemig.launch.pair import run_pair
 from livemig.launch.pure_pair import run_pure
+from livemig.stress.order import Order, plan_of
+from livemig.stress.space import FEATURES
 
 SMALL = {
     "run": {"duration": "500ms"},
@@ -49,3 +53,34 @@ def test_in_one_process_and_in_two_the_logs_are_the_same(name: str, tmp_path: Pa
         assert logs(pure) == logs(here)
     else:
         assert name == "does not get done"
+
+
+DRAWN = [feature.name for feature in FEATURES if not feature.name.startswith("fault-")]
+CAMPAIGN = str(Path(__file__).parents[2] / "configs" / "stress-small.toml")
+
+
+def written(config: Config, directory: Path, run: Callable[[Config, Path], Any]) -> tuple[bytes, bytes]:
+    directory.mkdir()
+    run(config, directory)
+    return logs(directory)
+
+
+@pytest.mark.parametrize("number", [*range(6), *(pytest.param(n, marks=pytest.mark.slow) for n in range(6, 40))])
+def test_what_a_campaign_draws_is_the_same_run_in_memory_in_files_in_two_processes_and_pure(
+    number: int, tmp_path: Path
+) -> None:
+    plan, _ = plan_of(Order(CAMPAIGN, seed=606, faults=DRAWN))
+    scenario, config = plan.drawn(number)
+    outcome, lines = run_in_memory(config)
+    here = lines["source.jsonl"], lines["destination.jsonl"]
+    assert written(config, tmp_path / "files", run_in_process) == here
+    assert written(config, tmp_path / "two", run_pair) == here, (scenario.settings, outcome)
+    assert written(config, tmp_path / "pure", run_pure) == here, (scenario.settings, outcome)
+
+
+@pytest.mark.parametrize("number", range(30))
+def test_with_faults_a_run_in_memory_is_the_one_in_files(number: int, tmp_path: Path) -> None:
+    plan, _ = plan_of(Order(CAMPAIGN, seed=607, faults=["all"]))
+    _, config = plan.drawn(number)
+    _, lines = run_in_memory(config)
+    assert written(config, tmp_path / "files", run_in_process) == (lines["source.jsonl"], lines["destination.jsonl"])

@@ -66,8 +66,10 @@ def _switchover_late_ns(switchover: tuple[int, int, int] | None, hop: Hop, rule:
 def blackout_as_configured(case: Case) -> Verdict:
     """The blackout is the downtime asked for, or longer only because the transfer was.
 
-    A transfer may take the downtime limit. Where the source had to stop although the rest did not fit into
-    it, what the passes within the blackout took explains as much again. A fault of the link explains any.
+    The transfer of memory may take the downtime limit; as in QEMU the limit has no room for the trips of the link that
+    follow it: the state goes there, the answer comes back, ``switchover`` goes there. Where the source had to stop
+    although the rest did not fit into it, what the passes within the blackout took explains as much again. A fault of
+    the link explains any.
     """
     rule, transfer = case.manifest.rule, case[Transfer]
     hops = case[Crossing].hops()
@@ -93,7 +95,11 @@ def _blackout(rule: Rule, hop: Hop, transfer: Transfer) -> Verdict:
         return valid(f"{took}; switchover was sent in time, and arrived {duration(late)} late", *hop.seen)
     if blackout <= limit + rule.slack_ns:
         return valid(f"{took}; the transfer may take {duration(limit)}", *hop.seen)
-    if limit < forced and blackout <= limit + forced + rule.slack_ns:
+    trips = transfer.trips_ns[hop.number - 1]
+    trips += rule.answer_ns if trips else 0
+    if blackout <= limit + trips + rule.slack_ns:
+        return valid(f"{took}; the transfer may take {duration(limit)}, the trips {duration(trips)}", *hop.seen)
+    if limit < forced and blackout <= limit + forced + trips + rule.slack_ns:
         return valid(f"{took}; the last pass alone took {duration(forced)}", *hop.seen)
     if faults := transfer.link_faults:
         return valid(f"{took}; the link was not as it should: {', '.join(faults)}", *hop.seen)
