@@ -35,9 +35,12 @@ from livemig.timers.decrementer import DecrementerModel, Reset, at_reset
 NS_SLACK_TICKS: Final = 2
 """A DECR that is kept in ns reads up to so many ticks less than one that is kept in ticks."""
 _FOREVER: Final = 1 << 62
+_MASK64: Final = (1 << 64) - 1
 _KNOWN_HZ: Final = (16_600_000, 25_000_000, 33_333_333, 100_000_000, 512_000_000)
 _LONGEST_S: Final = 1 << 28
 """No virtual clock has run for so many seconds (8.5 years)."""
+_RESET_BITS: Final = 64
+"""The width that QEMU itself gives DECR where it resets the machine."""
 _TAKEN, _RAISED = "taken, handler not finished", "raised, not taken"
 _VECTORS: Final = range(0x900, 0x980)
 """Where the handler of a decrementer interrupt starts; HDECR's is next."""
@@ -203,6 +206,9 @@ def _frequencies(
         if hz is None:
             raise InputError(str(facts.path), "timebase_hz: not given, and the source's log does not tell it")
         notes.append(f"timebase_hz is not given; {hz:,} by the source's log")
+    elif hz != by_version[0] and by_version[0] is not None and _measured_hz(source) == by_version[0]:
+        notes.append(f"timebase_hz is {hz:,}; {by_version[0]:,} by the source's log, and by its version, is taken")
+        hz = by_version[0]
     changed = versions[0] != versions[1] and None not in by_version and by_version[0] != by_version[1]
     there = facts.integer("destination_timebase_hz") or (by_version[1] if changed else hz)
     return hz, there or hz
@@ -218,7 +224,7 @@ def measured_hz(log: Log, begin_us: int, end_us: int) -> tuple[int, int] | None:
         first, last = readings[0], readings[-1]
         span = last.t_us - first.t_us
         if span > 0 and (best is None or span > best[1]):
-            best = (last.value - first.value) * 1_000_000 // span, span
+            best = (last.value - first.value & _MASK64) * 1_000_000 // span, span
     return best
 
 
@@ -252,6 +258,10 @@ def _follow_source(capture: Capture, count: int) -> None:
             follow(seen.counting, capture.lateness, cpu, line)
         elif line.event == DECR_EXCP and line.word == "raise" and line.tid not in savers:
             capture.lateness.raised(line.t_us)
+        elif line.event == DECR_STORE and line.bits == _RESET_BITS:
+            for number, each in enumerate(capture.cpus):
+                each.counting.reset(point(at_reset(capture.model(0)).expiry))
+                capture.lateness.reset(number)
 
 
 def follow(counting: Counting, lateness: Lateness, cpu: int, line: Line) -> None:
@@ -265,8 +275,11 @@ def follow(counting: Counting, lateness: Lateness, cpu: int, line: Line) -> None
 
 def _start(capture: Capture) -> tuple[Window, int | None]:
     """What is known where the log begins: the end of the start-up DECR, and the offset of TB."""
-    found, act_us = capture.source.found, capture.source.who.first_act_us
-    if found.first_run_us is not None and (act_us is None or found.first_run_us <= act_us):
+    if capture.source.who.starts(capture.source.found.first_run_us):
+        loader = capture.source.who.loader
+        if loader is not None and any(write.loaded for write in loader.writes):
+            capture.notes.append("the source was a destination before: DECR is followed from the guest's first write")
+            return OPEN, 0
         return point(at_reset(capture.model(0)).expiry), 0
     vcpus = capture.source.who.vcpus
     if capture.facts.has("tb_set_by_guest_at_start") and not any(thread.counts[TB_STORE] for thread in vcpus):

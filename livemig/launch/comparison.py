@@ -230,7 +230,9 @@ def _tb_row(capture: Capture, onward: Onward, noise: Noise, index: int, tb: Wind
     if zero is None:
         return Row(name, tb, None, hz=hz, cpu=index, note="nothing shows it")
     allowed = ticks_down(noise.allowed_ns + _unsure_ns(capture), hz)
-    counted = point(ticks_down(1000 * onward.run_us - zero, hz))
+    # A line is later than its reading, by what the host was busy with; so this is the least that it was.
+    least = ticks_down(1000 * onward.run_us - zero, hz)
+    counted = Window(least, max(least, min(reading.value for reading in readings)))
     return Row(name, tb, counted, hz=hz, cpu=index, noise=allowed, note="by later readings and the host's clock")
 
 

@@ -227,14 +227,15 @@ def _shown_running(capture: Capture, onward: Onward) -> None:
         return  # What TB reads is no more the clock.
     until_us = _FOREVER if cpu.bare.wrote is None else cpu.bare.wrote.t_us
     stop_us = capture.destination.found.next_stop_us
-    stood = onward.stood_tb = None if stop_us is None else standing_tb(main, stop_us, _FOREVER)
+    again_us = capture.destination.found.next_run_us or _FOREVER
+    stood = onward.stood_tb = None if stop_us is None else standing_tb(main, stop_us, again_us)
     for reading in main.decr.between(onward.run_us, until_us):
         tb = next((tb for tb in main.tb if tb.t_us >= reading.t_us), None)
         if tb is None or tb.t_us >= until_us:
             continue
         decr = signed(reading.value, 32)
         end = point(tb.value + decr)
-        if stood is None or reading.t_us < (stop_us or 0):
+        if stood is None or not (stop_us or 0) <= reading.t_us < again_us:
             end = Window(end.low - ticks_down(1000 * (tb.t_us - reading.t_us) + CLOSE_NS, hz), end.high)
         if cpu.bare.known:
             shift = near(end.middle, 32, cpu.bare.end.middle) - end.middle

@@ -279,7 +279,7 @@ def test_a_reading_of_decr_that_tb_contradicts(tmp_path: Path) -> None:
         (ONE_S, {"qemu_version": '"7.2.22"'}, {"DECR is loaded", "DECR at the restore", FIRST, "interrupts lost"}),
         (ONE_S, {"qemu_version": '"8.1.2"'}, {"DECR is loaded", "DECR at the restore", FIRST, "interrupts lost"}),
         (ONE_S, {"machine": '"g3beige"'}, {"DECR found by the load"}),
-        (ONE_S, {"timebase_hz": "24000000"}, {"timebase on the source"}),
+        (ONE_S, {"timebase_hz": "24000000", "qemu_version": '"7.2.22"'}, {"timebase on the source"}),
         ("q72-mac99-stopcopy-1s", {"qemu_version": '"8.2.0"'}, {"DECR is loaded", "DECR at the restore", FIRST}),
         ("q72-mac99-live-long-freeze", {"machine": '"pseries"'}, {FIRST}),
         ("q100-mac99-stopcopy-pending", {"machine": '"pseries"'}, {"the load raises", FIRST}),

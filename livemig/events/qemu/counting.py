@@ -58,6 +58,10 @@ class Counting:
             self._narrow(Window(high=near(tick + self._ceiling, self.bits, self.end.middle)))
             self._ceiling = None
 
+    def reset(self, end: Window) -> None:
+        """QEMU itself writes DECR, which then reads 0 at ``end``."""
+        self.end, self._ceiling, self.wrote = end, None, None
+
     def stopped(self, tick: int) -> None:
         """The clock stands at ``tick``."""
         self._at(tick, self.tick_us)

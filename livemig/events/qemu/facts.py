@@ -12,6 +12,15 @@ from livemig.errors import InputError
 _US_PER_S = 1_000_000
 
 
+def _plain(value: Any) -> Any:
+    """Integers beyond 64 bits, which JSON's readers do not take, as text."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64 else value
+
+
 class Facts:
     """Looks a key up in any of the file's tables, or at its top. Times are exact: no float is read."""
 
@@ -28,7 +37,7 @@ class Facts:
             return
         try:
             text = path.read_text()
-            self.verbatim = tomllib.loads(text)
+            self.verbatim = _plain(tomllib.loads(text))
             exact = tomllib.loads(text, parse_float=Decimal)
         except OSError as error:
             raise InputError(str(path), error.strerror or str(error)) from error

@@ -283,7 +283,9 @@ class History:
             return tb + (ticks_down(t_ns - then, hz) if self._running else 0) & (1 << 64) - 1
         if zero_ns is None or self._unknown:
             return None
-        return max(0, ticks_down(t_ns + 1000 * self.plan.origin_us - zero_ns, hz))
+        ticks = ticks_down(t_ns + 1000 * self.plan.origin_us - zero_ns, hz)
+        early = -hz < ticks < 0  # No line is early by a second; but TB may be about to wrap.
+        return 0 if early else ticks & (1 << 64) - 1
 
     def _handler_tb(self, t_ns: int, cpu: Cpu) -> int | None:
         """TB as the handler that now reads DECR has read it, if it has."""

@@ -143,7 +143,6 @@ class _Import:
         pending: bool = True,
         went_on: bool = False,
     ) -> Iterator[dict[str, Any]]:
-        run_us, act_us = side.found.first_run_us, side.who.first_act_us
         plan = Plan(
             side=name,
             origin_us=self.origin_us,
@@ -153,7 +152,7 @@ class _Import:
             savers=frozenset(thread.tid for thread in side.who.savers),
             zero_ns=zero_ns((reading for thread in side.who.vcpus for reading in thread.tb), self.wanted.timebase_hz),
             standstill=here,
-            starts=run_us is not None and (act_us is None or run_us <= act_us),
+            starts=side.who.starts(side.found.first_run_us),
             end_us=end_us,
             went_on=went_on,
         )

@@ -43,10 +43,14 @@ class Lateness:
 
     def written(self, cpu: int, t_us: int, value: int, bits: int) -> None:
         """The guest writes DECR: what was due before is not any more."""
-        self._due.pop(cpu, None)
-        self._raised.pop(cpu, None)
+        self.reset(cpu)
         if signed(value, bits) >= 0:
             self.armed(cpu, t_us, value)
+
+    def reset(self, cpu: int) -> None:
+        """Its interrupt is neither due nor raised any more."""
+        self._due.pop(cpu, None)
+        self._raised.pop(cpu, None)
 
     def raised(self, t_us: int) -> int | None:
         """QEMU raises; whose it is, None if nobody's is due that the log shows."""

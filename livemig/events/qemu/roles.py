@@ -39,6 +39,11 @@ class Roles:
         """When the guest, or a timer of its own, is first seen."""
         return min([thread.first_us for thread in self.vcpus] + self._raises(0), default=None)
 
+    def starts(self, run_us: int | None) -> bool:
+        """Whether the machine, whose first run is logged at ``run_us``, did not run before."""
+        act_us = min((thread.first_us for thread in self.vcpus), default=None)
+        return run_us is not None and (act_us is None or run_us <= act_us)
+
     @property
     def last_act_us(self) -> int | None:
         """When it is last seen."""

@@ -42,12 +42,14 @@ class Standstill:
 
 
 def zero_ns(readings: Iterable[Reading], hz: int) -> int | None:
-    """When TB was 0, by ``readings`` of a running timebase; None if there are none.
+    """When TB was 0, by ``readings`` of a running timebase; None if there are none. A TB that the guest set to near its
+    end is to be 0 when it wraps.
 
     A line's time is taken after TB was read, by microseconds or, if the thread lost its CPU between the two, by
     milliseconds: the earliest of many is the best.
     """
-    return min((1000 * reading.t_us - reading.value * 1_000_000_000 // hz for reading in readings), default=None)
+    zeros = (1000 * reading.t_us - signed(reading.value, 64) * 1_000_000_000 // hz for reading in readings)
+    return min(zeros, default=None)
 
 
 def standing_tb(thread: Thread | None, begin_us: int, end_us: int, last: bool = False) -> int | None:
@@ -65,6 +67,8 @@ def standing_tb(thread: Thread | None, begin_us: int, end_us: int, last: bool = 
 def at_stop(found: Survey, who: Roles, facts: Facts, hz: int, cpus: int) -> Standstill | None:
     """The source's last stop; None if no guest is seen."""
     act_us = who.last_act_us
+    if act_us is None and found.last_stop_us is not None:
+        act_us = found.first_run_us  # It ran, and did nothing: one that lost its timer, say, in a migration before.
     if act_us is None:
         return None
     saved = _saved(who, cpus)
@@ -163,7 +167,8 @@ def _tb_at_resume(
     running = sorted(reading for thread in threads for reading in thread.tb.between(run_us, stop_us))[:_BEST]
     unsure = CLOSE_NS
     zero = zero_ns(running, hz)
-    if exact is None and zero is None and (stood := standing_tb(who.main, stop_us, _FOREVER)) is not None:
+    again_us = _FOREVER if found.next_run_us is None else found.next_run_us
+    if exact is None and zero is None and (stood := standing_tb(who.main, stop_us, again_us)) is not None:
         zero, unsure = zero_ns([Reading(stop_us, stood)], hz), ROUGH_NS
     tb = exact if exact is not None else _at(zero, 1000 * run_us, hz)
     each = [_at(zero_ns(thread.tb.between(run_us, stop_us)[:_BEST], hz), 1000 * run_us, hz) for thread in vcpus]

@@ -23,8 +23,10 @@ from livemig.events.qemu.trace import (
 _KEPT: Final = 256
 """Readings and writes kept of each thread at either end."""
 _MOST_THREADS: Final = 4096
-AT_ONCE_US: Final = 1_000
-"""An interrupt that a write raises comes within this time."""
+AT_ONCE_US: Final = 1_000_000
+"""An interrupt that a write of a negative value raises comes within this time, however busy the host. Where the write
+does not raise, no timer does earlier than half the range of DECR later, 21 s at 100 MHz."""
+_QUIT: Final = "shutdown"
 _RESET: Final = 0xFFFF_FFFF
 """What QEMU writes to DECR at its own start."""
 
@@ -145,7 +147,8 @@ class Thread:
 
 @dataclass(slots=True)
 class Survey:
-    """One log. Of ``vm_state_notify`` the first run, and the last stop that no run followed; None if there is none."""
+    """One log. Of ``vm_state_notify`` the first run, and the last stop that no run followed; None if there is none.
+    That QEMU was told to quit is no such stop: nobody migrates a guest then."""
 
     threads: dict[int, Thread] = field(default_factory=dict)
     first_us: int = 0
@@ -154,6 +157,8 @@ class Survey:
     last_stop_us: int | None = None
     next_stop_us: int | None = None
     """The first stop after the first run."""
+    next_run_us: int | None = None
+    """The first run after that stop."""
     completed_us: int | None = None
     """When the migration was last said to be completed."""
 
@@ -178,6 +183,12 @@ def survey(log: TraceLog) -> Survey:
         elif line.event == MIGRATION and line.word == "completed":
             found.completed_us = line.t_us
         found.first_us = found.first_us or line.t_us
+    if not threads and log.without_thread:
+        raise InputError(
+            str(log.path),
+            f"no thread is named in {log.without_thread:,} of its lines, as in QEMU 11's; let it write one file a "
+            "thread, by -d tid -D NAME.%d.log, and give NAME.%d.log",
+        )
     if not threads:
         raise InputError(str(log.path), f"not one of QEMU's trace events in {log.lines:,} lines")
     for thread in threads.values():
@@ -188,9 +199,12 @@ def survey(log: TraceLog) -> Survey:
 
 def _follow(found: Survey, line: Line) -> None:
     if line.value:
+        if found.next_stop_us is not None and found.next_run_us is None:
+            found.next_run_us = line.t_us
         found.first_run_us = line.t_us if found.first_run_us is None else found.first_run_us
         found.last_stop_us = None
         return
     if found.first_run_us is not None and found.next_stop_us is None:
         found.next_stop_us = line.t_us
-    found.last_stop_us = line.t_us if found.last_stop_us is None else found.last_stop_us
+    if line.word != _QUIT:
+        found.last_stop_us = line.t_us if found.last_stop_us is None else found.last_stop_us

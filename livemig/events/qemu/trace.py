@@ -1,4 +1,5 @@
-"""QEMU's ``log`` trace backend, read in a stream: ``TID@SECONDS.MICROSECONDS:EVENT TEXT``, plain or gzipped."""
+"""QEMU's ``log`` trace backend, read in a stream: ``TID@SECONDS.MICROSECONDS:EVENT TEXT``, plain or gzipped; or one
+file a thread, with ``%d`` in the path (:mod:`livemig.events.qemu.threads`)."""
 
 from __future__ import annotations
 
@@ -6,12 +7,13 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from heapq import heapify, heappop, heappushpop
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from livemig.errors import InputError
+from livemig.events.qemu import threads
 
 TB_LOAD, TB_STORE = "ppc_tb_load", "ppc_tb_store"
 DECR_LOAD, DECR_STORE, DECR_EXCP = "ppc_decr_load", "ppc_decr_store", "ppc_decr_excp"
@@ -75,6 +77,8 @@ class TraceLog:
         """The numbers of the first few of these."""
         self.out_of_order = 0
         """Lines whose time is before that of a line above them."""
+        self.without_thread = 0
+        """Of those not understood: lines that have a time and no thread."""
 
     def __iter__(self) -> Iterator[Line]:
         """Every event, at a time that is never before its predecessor's.
@@ -86,17 +90,17 @@ class TraceLog:
             InputError: the file cannot be read.
         """
         window: list[Line] = []
-        threads: dict[int, int] = {}
+        own_us: dict[int, int] = {}
         newest = now = 0
         for line in self._parsed():
-            own = threads.get(line.tid, 0)
+            own = own_us.get(line.tid, 0)
             if line.t_us < newest:
                 self.out_of_order += 1
                 if line.t_us < own:
                     line = line._replace(t_us=own)
             else:
                 newest = line.t_us
-            threads[line.tid] = line.t_us
+            own_us[line.tid] = line.t_us
             if len(window) < _WINDOW:
                 window.append(line)
                 if len(window) == _WINDOW:
@@ -112,19 +116,29 @@ class TraceLog:
             yield line if line.t_us == now else line._replace(t_us=now)
 
     def _parsed(self) -> Iterator[Line]:
-        self.lines = self.events = self.not_understood = self.out_of_order = 0
+        self.lines = self.events = self.not_understood = self.out_of_order = self.without_thread = 0
         self.places = []
-        with _opened(self.path) as file:
-            for text in self._texts(file):
+        with ExitStack() as stack:
+            for text in self._whole(stack):
                 self.lines += 1
                 line = None
                 if text.endswith(b"\n"):  # Else it was cut, and a number in it may be too.
                     line = parse(text, self.lines)
                 if line is None:
+                    self.without_thread += threads.stamped(text)
                     self._miss()
                 elif line.event:
                     self.events += 1
                     yield line
+
+    def _whole(self, stack: ExitStack) -> Iterator[bytes]:
+        """Every line, of one file or of each thread's."""
+        if not threads.split(self.path):
+            return self._texts(stack.enter_context(_opened(self.path)))
+        found = threads.files(self.path)
+        if not found:
+            raise InputError(str(self.path), "no such files; %d stands for the number of a thread")
+        return threads.together((tid, self._texts(stack.enter_context(_opened(path)))) for tid, path in found)
 
     def _texts(self, file: BinaryIO) -> Iterator[bytes]:
         """Its lines; of one that is too long the first part without its end, and the rest not at all."""

@@ -19,6 +19,11 @@ PACKAGE: Final = "qemu-system-ppc"
 
 _VERSION: Final = re.compile(r"QEMU emulator version (\d{1,4})\.(\d{1,4})\.(\d{1,4})(?: \(([^)\n]*)\))?")
 _PATIENCE_S: Final = 20
+_TRACES: Final = Version(7, 2)
+"""Every release from here on has the trace events of the timers; 5.2 has none."""
+_TRACED: Final = "ppc_decr_load"
+_NAMES_THREADS: Final = 10, 0
+"""The last release that was seen to name the thread in each line of its log; 11.1 does not."""
 
 MODELS: Final = ("g3beige", "mac99", "pseries")
 """The machines that livemig runs in QEMU."""
@@ -26,18 +31,25 @@ MODELS: Final = ("g3beige", "mac99", "pseries")
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """One QEMU program. ``options``, ``environment``: what it needs to find its data, modules and libraries."""
+    """One QEMU program. ``options``, ``environment``, ``loader``: what it needs to find its data, modules and
+    libraries; the loader, where it has one of its own, comes before the program's path."""
 
     path: str
     version: Version
     package: str = ""
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    loader: tuple[str, ...] = ()
 
     @property
     def release(self) -> str:
         """Its version as QEMU writes it."""
         return str(self.version)
+
+    @property
+    def names_no_thread(self) -> bool:
+        """Its one log may not say which thread wrote a line; it is to write one for each."""
+        return self.version[:2] > _NAMES_THREADS
 
     def timebase_hz(self, machine: str) -> int:
         """The frequency of ``machine``'s timebase in this release; ``machine`` is one of :data:`MODELS`."""
@@ -84,38 +96,58 @@ def binary_of(engine: Engine, side: str, machine: str) -> Binary:
 
 def find(name: str, root: str = "") -> Binary:
     """The program ``name``, in ``root`` or, as a shell looks it up, on this machine. Raises UsageError."""
-    options: tuple[str, ...] = ()
-    environment: dict[str, str] = {}
-    if root:
-        places = (Path(root, inner) for inner in ("", "usr", "usr/local"))
-        base = next((at for at in places if (at / "bin").is_dir()), None)
-        if base is None:
-            raise UsageError(f"{root}: no bin/, usr/bin/ or usr/local/bin/ in it; no QEMU was unpacked there")
-        path: str | None = str(base / "bin" / Path(name).name)
-        options, environment = _of_root(base)
-    else:
-        path = shutil.which(name)
+    path, options, environment, loader = _of_root(Path(root), name) if root else (shutil.which(name), (), {}, ())
     if path is None or not os.access(path, os.X_OK):
         raise UsageError(f"{path or name}: not found; QEMU for PowerPC is in Debian's and Ubuntu's package {PACKAGE}")
-    version, package = _version(path, environment)
-    return Binary(path, version, package, options, environment)
+    version, package = _version([*loader, path], environment)
+    if version < _TRACES and _TRACED not in _said([*loader, path, "-trace", "help"], environment).stdout:
+        raise UsageError(f"{path}: QEMU {version} does not trace its timers, by which they are watched; needed: 7.2")
+    return Binary(path, version, package, options, environment, loader)
 
 
-def _of_root(base: Path) -> tuple[tuple[str, ...], dict[str, str]]:
-    options = ("-L", str(base / "share" / "qemu"))
-    libraries = [base / "lib", *sorted(base.glob("lib/*-linux-gnu"))]
+def _of_root(root: Path, name: str) -> tuple[str, tuple[str, ...], dict[str, str], tuple[str, ...]]:
+    """Path, options, environment and loader of what was unpacked there."""
+    there = [at for at in (root / inner for inner in ("", "usr", "usr/local")) if (at / "bin").is_dir()]
+    if not there:
+        raise UsageError(f"{root}: no bin/, usr/bin/ or usr/local/bin/ in it; no QEMU was unpacked there")
+    program = Path(name).name
+    base = next((at for at in there if (at / "bin" / program).exists()), there[0])
+    found = [*base.glob("lib"), *sorted(base.glob("lib/*-linux-gnu"))]
+    if base == root / "usr":
+        found += sorted(root.glob("lib/*-linux-gnu"))  # Of a release that keeps /lib apart.
+    shared = [at for at in found if any(at.glob("*.so*"))]
     environment = {}
-    if shared := [str(at) for at in libraries if any(at.glob("*.so*"))]:
-        environment["LD_LIBRARY_PATH"] = ":".join(shared)
-    if modules := [str(at / "qemu") for at in libraries if (at / "qemu").is_dir()]:
+    if modules := [str(at / "qemu") for at in found if (at / "qemu").is_dir()]:
         environment["QEMU_MODULE_DIR"] = modules[0]
-    return options, environment
+    libraries = ":".join(map(str, shared))
+    loader = _loader(shared, libraries)
+    if libraries and not loader:
+        environment["LD_LIBRARY_PATH"] = libraries
+    return str(base / "bin" / program), ("-L", str(base / "share" / "qemu")), environment, loader
 
 
-def _version(path: str, environment: dict[str, str]) -> tuple[Version, str]:
+def _loader(shared: list[Path], libraries: str) -> tuple[str, ...]:
+    """Where a C library was unpacked as well, only the loader that belongs to it can load it."""
+    if not any((at / "libc.so.6").exists() for at in shared):
+        return ()
+    found = next((each for at in shared for each in sorted(at.glob("ld-linux*.so.*"))), None)
+    return () if found is None else (str(found), "--library-path", libraries)
+
+
+def _version(command: list[str], environment: dict[str, str]) -> tuple[Version, str]:
+    path = command[-1]
+    done = _said([*command, "--version"], environment)
+    found = _VERSION.search(done.stdout)
+    if found is None:
+        said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+        raise UsageError(f"{path}: is not QEMU, or does not run: {said[-1]}")
+    return Version(int(found[1]), int(found[2]), int(found[3])), found[4] or ""
+
+
+def _said(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(
-            [path, "--version"],
+        return subprocess.run(
+            command,
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
@@ -124,9 +156,4 @@ def _version(path: str, environment: dict[str, str]) -> tuple[Version, str]:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"{path}: does not run: {error}") from error
-    found = _VERSION.search(done.stdout)
-    if found is None:
-        said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
-        raise UsageError(f"{path}: is not QEMU, or does not run: {said[-1]}")
-    return Version(int(found[1]), int(found[2]), int(found[3])), found[4] or ""
+        raise UsageError(f"{command[0]}: does not run: {error}") from error

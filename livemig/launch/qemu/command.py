@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from livemig.events.qemu.threads import split
 from livemig.launch.qemu.binary import Binary
 from livemig.launch.qemu.guest import image
 from livemig.launch.qemu.workload import Workload
@@ -20,12 +21,15 @@ def command(
 ) -> list[str]:
     """The command line of one side; ``incoming``: of a destination, that stays paused when it has its guest.
 
-    ``machine``: QEMU's name for it, with a version where both sides must agree on one.
+    ``machine``: QEMU's name for it, with a version where both sides must agree on one. ``log``: with ``%d`` in it, one
+    for each thread.
     """
-    line = [binary.path, *binary.options, "-M", machine, "-m", str(load.ram_mib), "-accel", "tcg"]
+    line = [*binary.loader, binary.path, *binary.options, "-M", machine, "-m", str(load.ram_mib), "-accel", "tcg"]
     for device in _ABSENT:
         line += [f"-{device}", "none"]
     line += ["-msg", "timestamp=on", "-D", str(log), "-qmp", f"unix:{qmp},server=on,wait=off"]
+    if split(log):
+        line += ["-d", "tid"]
     for event in TRACED:
         line += ["-trace", event]
     if load.machine == "pseries":
@@ -34,9 +38,10 @@ def command(
         line += load.kernel
     else:
         line += ["-bios", str(image(load.machine))]
-        for address, value in load.orders.words():
-            # QEMU 7.2 writes the upper half of a word of four bytes, which is zero: so pairs of words.
-            line += ["-device", f"loader,addr={address:#x},data={value:#x},data-len=8,data-be=on"]
+        for address, word in load.orders.words():
+            # With data-be=on 7.2 writes the upper half of it, which is zero, and 5.2 takes no eight bytes.
+            swapped = int.from_bytes(word.to_bytes(4, "big"), "little")
+            line += ["-device", f"loader,addr={address:#x},data={swapped:#x},data-len=4"]
     if incoming is not None:
         line += ["-incoming", incoming, "-S"]
     return line + list(load.arguments)

@@ -55,7 +55,7 @@ class Orders:
     set_timebase: int = 0
 
     def words(self) -> list[tuple[int, int]]:
-        """(address, 64 bits) of each pair of configuration words."""
+        """(address, 32 bits) of each configuration word."""
         flags = (
             _DRIFT_FREE * self.drift_free
             | _SET_TIMEBASE * bool(self.set_timebase)
@@ -67,7 +67,7 @@ class Orders:
         timebase = divmod(self.set_timebase, _WORD)
         pages = self.dirty_pages, max(1, self.working_set // PAGE)
         words = [_MAGIC, self.period, flags, 1, self.masked_loops, BASE + self.filled, *timebase, *pages]
-        return [(_CONFIGURATION + 4 * i, words[i] << 32 | words[i + 1]) for i in range(0, len(words), 2)]
+        return [(_CONFIGURATION + 4 * i, word) for i, word in enumerate(words)]
 
 
 class Record(NamedTuple):

@@ -15,6 +15,7 @@ import trio
 from livemig.config.migration import Migration
 from livemig.config.model import Config
 from livemig.errors import QmpError, plain
+from livemig.events.qemu.threads import PLACE
 from livemig.events.qemu.trace import RUN_STATE, Line
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.qemu.binary import Binary
@@ -45,7 +46,7 @@ class Plan:
     source: Binary
     destination: Binary
     logs: Path
-    """Where QEMU's trace logs go: source.log, destination.log."""
+    """Where QEMU's trace logs go."""
     private: Path
     """For sockets; no one else may look into it."""
 
@@ -53,7 +54,8 @@ class Plan:
         return self.source if side == SOURCE else self.destination
 
     def log(self, side: str) -> Path:
-        return self.logs / f"{side}.log"
+        """Where QEMU writes it."""
+        return self.logs / (f"{side}.{PLACE}.log" if self.binary(side).names_no_thread else f"{side}.log")
 
 
 @dataclass(slots=True)

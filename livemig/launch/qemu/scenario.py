@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ import orjson
 from livemig.config.migration import TIME_POLICY
 from livemig.config.model import Config
 from livemig.errors import LivemigError
+from livemig.events.qemu import threads
 from livemig.events.qemu.importing import Wanted, import_qemu
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch import run_directory
@@ -59,6 +61,8 @@ def run_qemu(
         logs.mkdir()
         plan = Plan(config, load, source, destination, logs, private)
         crossing = run_pair(plan, progress)
+        for side in (SOURCE, DESTINATION):
+            _in_one(plan.log(side), logs / f"{side}.log")
         hz = _frequency(plan, crossing)
         write_facts(logs / "run.toml", facts(plan, crossing, hz))
         if load.orders is not None:
@@ -81,6 +85,17 @@ def run_qemu(
     manifest["result"] = result.as_dict()
     run_directory.write(directory, manifest)
     return QemuRun(result, crossing, source, destination, hz)
+
+
+def _in_one(written: Path, log: Path) -> None:
+    """The logs of all threads as one, where QEMU wrote them apart."""
+    if written == log:
+        return
+    apart = threads.files(written)
+    with ExitStack() as stack, log.open("wb") as file:
+        file.writelines(threads.together((tid, stack.enter_context(path.open("rb"))) for tid, path in apart))
+    for _, path in apart:
+        path.unlink()
 
 
 def _frequency(plan: Plan, crossing: Crossing) -> int:

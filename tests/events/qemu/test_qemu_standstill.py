@@ -25,8 +25,8 @@ from tiny_log import (
 
 from livemig.events.qemu.facts import Facts
 from livemig.events.qemu.roles import roles
-from livemig.events.qemu.standstill import CLOSE_NS, ROUGH_NS, Standstill, at_resume, at_stop
-from livemig.events.qemu.survey import survey
+from livemig.events.qemu.standstill import CLOSE_NS, ROUGH_NS, Standstill, at_resume, at_stop, zero_ns
+from livemig.events.qemu.survey import Reading, survey
 from livemig.events.qemu.trace import TraceLog
 
 T0 = SECOND * 1_000_000
@@ -175,3 +175,42 @@ def test_a_destination_that_shows_no_guest_and_no_fact_never_resumed(tmp_path: P
 def test_tb_that_nobody_read_is_not_known(tmp_path: Path) -> None:
     end = end_of(resume(tmp_path, migration(5, "active"), runs(700), stops(9_000)))
     assert (end.tb, end.cpu_tb, end.decr) == (None, [None], [None])
+
+
+# ── what unusual captures of real QEMUs showed ──
+
+
+def test_being_told_to_quit_is_no_stop_that_a_migration_made(tmp_path: Path) -> None:
+    """A migration was cancelled at 250, and QEMU ended at 300."""
+    texts = BEFORE, stops(250, SAVER, "finish-migrate"), runs(251), stops(300, MAIN, "shutdown")
+    found = survey(TraceLog(saved(tmp_path / "source.log", *texts)))
+    assert (found.last_stop_us, found.next_stop_us, found.next_run_us) == (None, T0 + 250, T0 + 251)
+
+
+def test_a_guest_that_ran_and_did_nothing_is_stopped_all_the_same(tmp_path: Path) -> None:
+    """One that lost its decrementer in a migration before: its monitor alone shows TB and DECR."""
+    end = stop(tmp_path, reset(0), runs(10), stops(5_010), shown(6_000, -4_991, 4_990))
+    assert (end.t_us, end.tb, end.decr) == (T0 + 5_010, 4_990, [-4_991])
+
+
+def test_a_reset_s_own_interrupt_however_late_is_logged_before_the_machine_runs(tmp_path: Path) -> None:
+    """A busy host: 300 ms between a level CPU's reset, which raises at once, and the line of the raise."""
+    texts = reset(0), raised(300_000), runs(400_000), handler(400_900, 5, -6, 100)
+    found = survey(TraceLog(saved(tmp_path / "log", *texts)))
+    assert roles(found).starts(found.first_run_us)
+    late = survey(TraceLog(saved(tmp_path / "late", handler(0, 5, -6, 100), stops(900), runs(1_000))))
+    assert not roles(late).starts(late.first_run_us)
+
+
+def test_a_destination_that_is_stopped_and_runs_again_shows_at_its_first_stop_what_it_had_there(tmp_path: Path) -> None:
+    texts = runs(100), stops(300), runs(700), stops(900), shown(1_000, -600, 2_000)
+    end = resume(tmp_path, reset(0), *texts)
+    assert end is not None
+    assert end.tb is None
+    shown_at_once = resume(tmp_path, reset(0), runs(100), stops(300), shown(400, -600, 2_000), runs(700))
+    assert shown_at_once is not None
+    assert shown_at_once.tb == 1_800  # it ran for 200 ticks
+
+
+def test_a_tb_that_wraps_is_zero_where_it_wraps() -> None:
+    assert zero_ns([Reading(100, (1 << 64) - 50), Reading(160, 10)], HZ) == 150_000

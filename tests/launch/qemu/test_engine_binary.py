@@ -48,6 +48,39 @@ def test_an_unpacked_root_brings_its_data_and_modules_and_libraries(tmp_path: Pa
     assert found.environment == {"LD_LIBRARY_PATH": str(libraries), "QEMU_MODULE_DIR": str(libraries / "qemu")}
 
 
+def test_a_c_library_in_the_root_is_loaded_by_the_loader_that_came_with_it(tmp_path: Path) -> None:
+    """Debian 13's QEMU on Debian 12: the loader of the one cannot load the C library of the other. The release is what
+    the loader, which is a script here, says of the program."""
+    fake(tmp_path / "bin/ls")
+    fake(tmp_path / "usr/bin/qemu-system-ppc", "9.9.9")
+    for libraries in (tmp_path / "lib/x86_64-linux-gnu", tmp_path / "usr/lib/x86_64-linux-gnu"):
+        libraries.mkdir(parents=True)
+        (libraries / "libz.so.1").touch()
+    loader = tmp_path / "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
+    loader.write_text('#!/bin/sh\n[ "$1 $3 $4" = "--library-path $0 --version" ]\n'
+                      'echo "QEMU emulator version 10.0.13 ($3)"\n')  # fmt: skip
+    loader.chmod(0o755)
+    assert find("qemu-system-ppc", str(tmp_path)).loader == ()
+    (tmp_path / "lib/x86_64-linux-gnu/libc.so.6").touch()
+    found = find("qemu-system-ppc", str(tmp_path))
+    program = str(tmp_path / "usr/bin/qemu-system-ppc")
+    places = f"{tmp_path}/usr/lib/x86_64-linux-gnu:{tmp_path}/lib/x86_64-linux-gnu"
+    assert found.loader == (str(loader), "--library-path", places)
+    assert (found.path, found.release, found.package) == (program, "10.0.13", program)
+    assert "LD_LIBRARY_PATH" not in found.environment
+
+
+def test_a_release_that_does_not_trace_its_timers_is_refused(tmp_path: Path) -> None:
+    """5.2 has no such trace events; whether one between it and 7.2 has is asked of it."""
+    path = tmp_path / "qemu"
+    path.write_text('#!/bin/sh\necho "QEMU emulator version 5.2.0"\n')
+    path.chmod(0o755)
+    with pytest.raises(UsageError, match=r"qemu: QEMU 5\.2\.0 does not trace its timers.*; needed: 7\.2$"):
+        find(str(path))
+    path.write_text('#!/bin/sh\necho "QEMU emulator version 6.2.0"\n[ $1 = -trace ] && echo ppc_decr_load\n')
+    assert find(str(path)).version == (6, 2, 0)
+
+
 def test_each_side_may_have_its_own(tmp_path: Path) -> None:
     old, new = fake(tmp_path / "old", "7.2.22"), fake(tmp_path / "root/bin/qemu-system-ppc", "10.0.2")
     engine = Engine(source_binary=str(old), destination_root=str(tmp_path / "root"))
