@@ -29,7 +29,7 @@ from livemig.link.multi_channel import MultiChannel
 from livemig.link.socket_channel import SocketChannel
 from livemig.link.stream import SocketStream, Stream
 from livemig.link.tls import prove_to_client, prove_to_server
-from livemig.machine.ram import PAGE, Pages, Ram
+from livemig.machine.ram import PAGE, Pages, Ram, Watch
 from livemig.migration.fields import Runs, as_runs
 from livemig.migration.frames import MAX_PAGES, Frame
 from livemig.migration.passes import page_runs
@@ -58,7 +58,8 @@ def through_channel(pages: Pages, secure: bool = False, more: int = 0) -> Mover:
 
     async def channel_over(socks: Ends, client: bool, memory: memoryview | None) -> Channel:
         streams: list[Stream] = [await _stream(sock, secure, client) for sock in socks]
-        main, *others = [SocketChannel(stream, memory) for stream in streams]
+        watch = None if memory is None else Watch(len(memory) // PAGE)
+        main, *others = [SocketChannel(stream, memory, watch=watch) for stream in streams]
         return MultiChannel(main, others, memory) if others else main
 
     async def send(socks: Ends, memory: memoryview) -> float:

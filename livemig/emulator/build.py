@@ -29,12 +29,15 @@ from livemig.machine.ram import PAGE, Ram
 from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host
 from livemig.machine.version import VERSIONS
+from livemig.migration.frames import MAX_PAGES
 from livemig.migration.settings import Convergence, Encodings, Postcopy, Settings, Throttling
 from livemig.timers.ticks import NEVER, NS_PER_S
 
 _CHUNK_PAGES = 256
 _CHUNK_NS = 10_000_000
 """A frame of pages takes about this long on the link at most, so that nothing waits long behind one."""
+_LARGE_CHUNK_NS = 1_000_000
+"""And on a fast link, where what a frame costs the hosts counts, it has as many more pages as take this long."""
 _CATCH_UP_NS = 2_000_000
 """How late a sleeping task wakes on a host that has other work, or thereabouts."""
 
@@ -100,14 +103,16 @@ def answer_ns(config: Config) -> int:
 def settings(config: Config) -> Settings:
     """``[migration]``."""
     migration = config.migration
-    chunk = config.link.bandwidth // 8 * _CHUNK_NS // NS_PER_S // PAGE
+    pages_a_second = config.link.bandwidth // 8 // PAGE
+    chunk = pages_a_second * _CHUNK_NS // NS_PER_S
+    large = min(pages_a_second * _LARGE_CHUNK_NS // NS_PER_S, MAX_PAGES)
     return Settings(
         downtime_ns=migration.downtime,
         max_passes=min(migration.max_passes, migration.postcopy_start or 1) if migration.postcopy_ram
         else migration.max_passes,
         postcopy=_postcopy(config),
         advance_at_most_ns=TIME_POLICY.at_most_ns(migration.time_policy),
-        chunk_pages=min(max(chunk, 1), _CHUNK_PAGES),
+        chunk_pages=min(max(chunk, 1), max(large, _CHUNK_PAGES)),
         form=VERSIONS[get_args(MachineVersionName).index(migration.machine_version)],
         convert_frequency=migration.frequency_policy == "convert",
         convergence=_convergence(migration),

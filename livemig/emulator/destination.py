@@ -73,7 +73,7 @@ class DestinationEmulator(Emulator):
         self.attach(reader)
 
     def _let_in(self, channel: Channel, hello: Frame) -> None:
-        channel.grant(self.machine.ram.memory)
+        channel.grant(self.machine.ram.memory, self.machine.ram.watch)
         self.attach(channel)
         self.restrict()
         self.heard(hello)

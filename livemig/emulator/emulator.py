@@ -360,7 +360,7 @@ class Emulator(Conversation):
         following = self.hops.after(side, now)
         if following is not None:
             if self._channel is not None:  # pages come only when this side has said welcome
-                self._channel.grant(following.machine.ram.memory)
+                self._channel.grant(following.machine.ram.memory, following.machine.ram.watch)
             self._log_cpus(now)
             self._before, self.side, self.machine = side, following, following.machine
             self.duration_ns = self.hops.ends_ns

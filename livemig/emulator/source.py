@@ -172,15 +172,15 @@ class SourceEmulator(Emulator):
             self._nursery.start_soon(self._connect, self._uri)
 
     async def _connect(self, uri: str) -> None:
-        path = file_path(uri)
+        path, ram = file_path(uri), self.machine.ram
         channel: Channel
         try:
             if path is not None:
-                channel = FileWriter(path, self.machine.ram.memory)
+                channel = FileWriter(path, ram.memory, ram.watch)
             else:
                 channel = await open_channel(
-                    uri, self._timeout_ns, self.machine.ram.memory, self._channel_count, self._credentials,
-                    self._alive_every,
+                    uri, self._timeout_ns, ram.memory, self._channel_count, self._credentials, self._alive_every,
+                    ram.watch,
                 )  # fmt: skip
         except LinkError as error:
             self._phase = _Phase.STARTED

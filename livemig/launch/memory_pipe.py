@@ -14,6 +14,7 @@ from livemig.link.channel import Channel, PagesTally
 from livemig.link.faults.link import FaultyLink
 from livemig.link.inbound import Inbound
 from livemig.link.outbound import Outbound
+from livemig.machine.ram import Watch
 from livemig.migration.frames import Frame
 from livemig.timers.ticks import NEVER
 
@@ -45,7 +46,7 @@ class Pipe(Channel):
     def signs_of_life(self) -> int:
         return self._inbound.alive
 
-    def grant(self, memory: memoryview) -> None:
+    def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
         self._inbound.memory = memory
 
     def restrict(self, takes: NDArray[np.bool_]) -> None:
@@ -54,7 +55,7 @@ class Pipe(Channel):
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
         if frame.arrives_ns >= NEVER:
             return
-        data = [self._outbound.header(frame), *map(bytes, self._outbound.payload(frame))]
+        data = [self._outbound.header(frame), *map(b"".join, self._outbound.payload(frame))]
         if isinstance(self.link, FaultyLink) and (frame.arrives_ns, frame.type) in self.link.damaged:
             data[0] = data[0][:-1] + bytes([data[0][-1] ^ 1])
         for piece in data:

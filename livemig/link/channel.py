@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from livemig.machine.ram import Watch
 from livemig.migration.frames import Frame
 
 
@@ -36,7 +37,8 @@ class Channel(ABC):
     """One end of a connection. An async context manager: leaving it closes it.
 
     One task receives; any may post. Guest RAM is given as a writable memoryview of bytes, whole pages; None
-    if there is none. What is given to a channel when it is made is sent from; nothing is written to it.
+    if there is none. What is given to a channel when it is made is sent from; nothing is written to it. With a `watch`
+    over the guest's writes it is sent from where it is; without, from a copy.
     """
 
     @property
@@ -55,8 +57,8 @@ class Channel(ABC):
         """How many the peer sent between frames: its process is there."""
 
     @abstractmethod
-    def grant(self, memory: memoryview) -> None:
-        """Let the peer write pages to `memory` from now on; not while `receive` waits."""
+    def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
+        """Let the peer write pages to `memory` from now on, and send from it; not while `receive` waits."""
 
     @abstractmethod
     def restrict(self, takes: NDArray[np.bool_]) -> None:

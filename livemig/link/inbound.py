@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from livemig.errors import PeerLost, ProtocolError
 from livemig.link.buffers import Buffers, behind
 from livemig.link.channel import PagesTally
-from livemig.link.pages import PIECE, Words, clear, is_one_run, pages_of, scatter, words
-from livemig.machine.ram import PAGE, WORDS, Pages
+from livemig.link.pages import clear, pages_of, pieces, words
+from livemig.machine.ram import PAGE
 from livemig.migration.checksum import SIZE, Checksum
 from livemig.migration.encoding import decoded
-from livemig.migration.frames import MAX_HEADER, PREFIX, Frame, check_header, decode, header_length
+from livemig.migration.frames import MAX_HEADER, PREFIX, REPEATED, Frame, check_header, decode, header_length
 
 
 class Inbound:
@@ -44,7 +44,6 @@ class Inbound:
         self.whole = self.alive = 0
         self.memory = memoryview(b"") if memory is None else memory
         self.takes: NDArray[np.bool_] | None = None
-        self._room: Words = np.empty((PIECE, WORDS), np.uint64)
         self._during = ""
         self._frames = self._parse()
         self._broken: ProtocolError | None = None
@@ -98,8 +97,9 @@ class Inbound:
                 continue
             payload = memoryview(bytearray(length))
             if length:
-                yield from self._fill([payload])
-                yield from self._check(frame, seq, Checksum(payload))
+                sent = memoryview(bytearray(SIZE))
+                yield from self._fill([payload, sent])
+                _compare(frame, seq, Checksum(payload), sent)
             if frame.type == "encoded":
                 self._check_taken(frame)
                 self._decode(frame, payload)
@@ -124,18 +124,21 @@ class Inbound:
             self.alive += 1
 
     def _pages(self, frame: Frame, seq: int) -> Generator[None]:
-        """Content into RAM: from the kernel straight to where it belongs, if that is one place."""
-        checksum, pages = Checksum(), pages_of(frame.fields["runs"])
-        for begin in range(0, len(pages), PIECE):
-            piece = pages[begin : begin + PIECE]
-            one_place = is_one_run(piece)
-            content = self._place_of(piece) if one_place else self._room[: len(piece)].data.cast("B")
-            yield from self._fill([content])
-            checksum.update(content)
-            if not one_place:
-                scatter(self.memory, piece, self._room)
-        if len(pages):
-            yield from self._check(frame, seq, checksum)
+        """Content from the kernel straight to where it belongs, and once more if it was written to on its way."""
+        runs = frame.fields["runs"]
+        if not len(runs):
+            return
+        *most, last = pieces(self.memory, runs)
+        for repeated in (False, True):
+            checksum, sent = Checksum(), memoryview(bytearray(SIZE))
+            for piece in most:
+                yield from self._fill(piece)
+                checksum.update(*piece)
+            yield from self._fill([*last, sent])
+            checksum.update(*last)
+            if repeated or sent != REPEATED:
+                _compare(frame, seq, checksum, sent)
+                return
 
     def _check_taken(self, frame: Frame) -> None:
         """Before anything is written."""
@@ -146,16 +149,6 @@ class Inbound:
         for name in ("runs", "zero"):
             if not self.takes[pages_of(frame.fields[name])].all():
                 raise ProtocolError(frame.type, name, "a page that is not missing")
-
-    def _place_of(self, pages: Pages) -> memoryview:
-        return self.memory[int(pages[0]) * PAGE : (int(pages[-1]) + 1) * PAGE]
-
-    def _check(self, frame: Frame, seq: int, checksum: Checksum) -> Generator[None]:
-        """What follows a payload is its checksum."""
-        sent = memoryview(bytearray(SIZE))
-        yield from self._fill([sent])
-        if checksum.digest() != sent:
-            raise ProtocolError(frame.type, "checksum", f"the payload of frame {seq} arrived damaged")
 
     def _fill(self, buffers: Buffers) -> Generator[None]:
         self.wants = buffers
@@ -178,3 +171,9 @@ class Inbound:
         self.tally.zero_pages += int(zero[:, 1].sum())
         self.tally.payload_bytes += length
         self.tally.arrives_ns = frame.arrives_ns
+
+
+def _compare(frame: Frame, seq: int, checksum: Checksum, sent: memoryview) -> None:
+    """What follows a payload is its checksum."""
+    if checksum.digest() != sent:
+        raise ProtocolError(frame.type, "checksum", f"the payload of frame {seq} arrived damaged")

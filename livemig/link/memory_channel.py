@@ -14,6 +14,7 @@ from livemig.link.buffers import fill
 from livemig.link.channel import Channel, PagesTally
 from livemig.link.inbound import Inbound
 from livemig.link.outbound import Outbound
+from livemig.machine.ram import Watch
 from livemig.migration.frames import Frame
 
 Chunk = tuple[float, bytes]
@@ -63,7 +64,7 @@ class MemoryChannel(Channel):
     def signs_of_life(self) -> int:
         return self._inbound.alive
 
-    def grant(self, memory: memoryview) -> None:
+    def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
         self._inbound.memory = self._outbound.memory = memory
 
     def restrict(self, takes: NDArray[np.bool_]) -> None:
@@ -72,7 +73,7 @@ class MemoryChannel(Channel):
     def post(self, frame: Frame, *, not_before: float | None = None) -> None:
         header = self._outbound.header(frame)
         self._last_not_before = max(self._last_not_before, not_before or 0.0)
-        data = header + b"".join(map(bytes, self._outbound.payload(frame)))
+        data = header + b"".join(map(b"".join, self._outbound.payload(frame)))
         try:
             self._outgoing.send_nowait((self._last_not_before, data))
         except trio.BrokenResourceError:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from livemig.errors import LinkError, ProtocolError
 from livemig.link.channel import Channel, PagesTally
 from livemig.link.pages import pages_of
-from livemig.machine.ram import PAGE
+from livemig.machine.ram import PAGE, Watch
 from livemig.migration.fields import as_runs
 from livemig.migration.frames import Frame
 
@@ -53,9 +53,9 @@ class MultiChannel(Channel):
     def signs_of_life(self) -> int:
         return sum(channel.signs_of_life for channel in self._all)
 
-    def grant(self, memory: memoryview) -> None:
+    def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
         for channel in self._all:
-            channel.grant(memory)
+            channel.grant(memory, watch)
         self._sent = np.zeros(len(memory) // PAGE, np.bool_)
 
     def restrict(self, takes: NDArray[np.bool_]) -> None:

@@ -15,6 +15,7 @@ from livemig.link.multi_channel import MultiChannel
 from livemig.link.socket_channel import SocketChannel
 from livemig.link.stream import SocketStream, Stream
 from livemig.link.uri import UnixAddress, connect, parse_uri
+from livemig.machine.ram import Watch
 from livemig.migration.frames import Frame
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ async def open_channel(
     channels: int = 0,
     credentials: ssl.SSLContext | None = None,
     alive_every: float | None = None,
+    watch: Watch | None = None,
 ) -> Channel:
     """A channel to the destination at `uri`, for which this waits.
 
     Args:
-        timeout_ns: of real time, for all of it. memory: guest RAM, see `Channel`.
+        timeout_ns: of real time, for all of it. memory, watch: guest RAM, see `Channel`.
         channels: connections for pages beside the main one; with none of them that carries pages too.
         credentials: for `tls:`. alive_every: seconds of silence between signs of life.
 
@@ -46,7 +48,7 @@ async def open_channel(
         for index in range(channels + 1):
             sock = await connect(uri, max(deadline - time.monotonic_ns(), 1))
             stream = await _secured(sock, uri, deadline, credentials)
-            channel = SocketChannel(stream, memory, None if index else alive_every)
+            channel = SocketChannel(stream, memory, None if index else alive_every, watch)
             opened.append(channel)
             channel.post(Frame("channel", 0, 0, {"session": session, "index": index, "channels": channels}))
     except BaseException:

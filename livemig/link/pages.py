@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from livemig.machine.ram import WORDS, Pages
+from livemig.machine.ram import PAGE, WORDS, Pages
 from livemig.migration.fields import Runs
 
 Words = NDArray[np.uint64]
 """Guest RAM, a page a row."""
 
-PIECE: Final = 32
-"""Pages copied, checked and handed to the kernel at a time: what fits into a CPU's cache beside all else."""
+PIECE: Final = 64
+"""Pages written, read and checked at a time: what stays in a CPU's cache beside all else."""
 
 _CLEARED: Final = 1024
 """Pages looked at and cleared at a time."""
@@ -25,28 +27,48 @@ def words(memory: memoryview) -> Words:
     return np.frombuffer(memory, np.uint64).reshape(-1, WORDS)
 
 
-def gather(memory: memoryview, pages: Pages, room: Words) -> memoryview:
-    """A copy of the content of `pages`, made in `room`."""
-    taken = room[: len(pages)]
-    if is_one_run(pages):
-        taken[:] = words(memory)[pages[0] : pages[-1] + 1]
-    else:
-        np.take(words(memory), pages, axis=0, out=taken, mode="clip")
-    return taken.data.cast("B")
+def gathered(memory: memoryview, pages: Pages) -> Iterator[memoryview]:
+    """Copies of the content of `pages`, a piece at a time, each in the room of the one before."""
+    ram, room = words(memory), np.empty((min(PIECE, len(pages)), WORDS), np.uint64)
+    for begin in range(0, len(pages), PIECE):
+        piece = pages[begin : begin + PIECE]
+        taken = room[: len(piece)]
+        if piece[-1] - piece[0] + 1 == len(piece):
+            taken[:] = ram[piece[0] : piece[-1] + 1]
+        else:
+            np.take(ram, piece, axis=0, out=taken, mode="clip")
+        yield taken.data.cast("B")
 
 
-def scatter(memory: memoryview, pages: Pages, room: Words) -> None:
-    """Put what `gather` took in its place."""
-    words(memory)[pages] = room[: len(pages)]
+def pieces(memory: memoryview, runs: Runs) -> list[list[memoryview]]:
+    """Where the content of `runs`, at least one, is: a piece and what is left of its last run at a time."""
+    if len(runs) == 1:
+        (first, count), end = runs[0].tolist(), int(runs[0].sum())
+        return [[memory[at * PAGE : min(at + PIECE, end) * PAGE]] for at in range(first, first + count, PIECE)]
+    if int(runs[:, 1].max()) > PIECE:
+        runs = _cut(runs)
+    begins = runs[:, 0] * PAGE
+    ends = begins + runs[:, 1] * PAGE
+    views = [memory[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+    piece = (runs[:, 1].cumsum() - 1) // PIECE
+    bounds = [0, *(np.flatnonzero(piece[1:] != piece[:-1]) + 1).tolist(), len(views)]
+    return [views[begin:end] for begin, end in pairwise(bounds)]
 
 
-def is_one_run(pages: Pages) -> bool:
-    """Whether `pages`, ascending, follow one another."""
-    return bool(pages[-1] - pages[0] + 1 == len(pages))
+def _cut(runs: Runs) -> Runs:
+    """The same pages in runs of a piece at most."""
+    counts = runs[:, 1]
+    parts = -(-counts // PIECE)
+    which = np.repeat(np.arange(len(runs)), parts)
+    before = (np.arange(len(which)) - (parts.cumsum() - parts)[which]) * PIECE
+    return np.column_stack((runs[which, 0] + before, np.minimum(counts[which] - before, PIECE)))
 
 
 def pages_of(runs: Runs) -> Pages:
     """Every page of `runs`, in their order."""
+    if len(runs) == 1:
+        first, count = runs[0].tolist()
+        return np.arange(first, first + count)
     counts = runs[:, 1]
     behind = np.cumsum(counts)
     return np.arange(counts.sum()) + np.repeat(runs[:, 0] - behind + counts, counts)

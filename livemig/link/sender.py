@@ -85,13 +85,16 @@ class Sender:
             self._stream.write(item)
             return
         self._wait(item.not_before)
-        self._put(item.header)
+        header: tuple[bytes, ...] = (item.header,)
         for piece in self._outbound.payload(item.frame):
-            self._put(piece)
+            self._put(*header, *piece)
+            header = ()
+        if header:
+            self._put(*header)
 
-    def _put(self, data: bytes | memoryview) -> None:
-        self._stream.write(data)
-        self.written += len(data)
+    def _put(self, *buffers: bytes | memoryview) -> None:
+        self._stream.write(*buffers)
+        self.written += sum(map(len, buffers))
 
     def _wait(self, instant: float) -> None:
         """Sleep until `instant`, with signs of life."""

@@ -16,6 +16,7 @@ from livemig.link.outbound import Outbound
 from livemig.link.receiver import Receiver
 from livemig.link.sender import Outgoing, Sender
 from livemig.link.stream import Stream
+from livemig.machine.ram import Watch
 from livemig.migration.frames import Frame
 
 
@@ -23,14 +24,20 @@ class SocketChannel(Channel):
     """Takes over `stream`. To be made inside `trio.run`.
 
     Args:
-        memory: guest RAM, see `Channel`.
+        memory, watch: guest RAM, see `Channel`.
         alive_every: seconds of silence between signs of life, see `Sender`.
     """
 
-    def __init__(self, stream: Stream, memory: memoryview | None = None, alive_every: float | None = None) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        memory: memoryview | None = None,
+        alive_every: float | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self._stream = stream
         self._token = trio.lowlevel.current_trio_token()
-        self._outbound, self._inbound = Outbound(memory), Inbound(None)
+        self._outbound, self._inbound = Outbound(memory, watch), Inbound(None)
         self._answer, self._answers = trio.open_memory_channel[Frame | Exception](1)
         self._asked = False
         self._lost = False
@@ -50,8 +57,9 @@ class SocketChannel(Channel):
     def signs_of_life(self) -> int:
         return self._inbound.alive
 
-    def grant(self, memory: memoryview) -> None:
+    def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
         self._inbound.memory = self._outbound.memory = memory
+        self._outbound.watch = watch
 
     def restrict(self, takes: NDArray[np.bool_]) -> None:
         self._inbound.takes = takes

@@ -7,7 +7,7 @@ import socket
 from abc import ABC, abstractmethod
 from typing import Final
 
-from livemig.link.buffers import Buffers
+from livemig.link.buffers import Buffers, behind
 
 _UNIX_BUFFER: Final = 1 << 18
 """Bytes on their way. With more the two sides come into each other's way in the cache, with much less they wait."""
@@ -20,8 +20,8 @@ class Stream(ABC):
     """The peer's certificate (DER), where it had to prove itself with one."""
 
     @abstractmethod
-    def write(self, data: bytes | memoryview) -> None:
-        """Write all of it, however long that takes.
+    def write(self, *buffers: bytes | memoryview) -> None:
+        """Write all of them, however long that takes.
 
         Raises:
             OSError: the connection is gone.
@@ -52,8 +52,12 @@ class SocketStream(Stream):
         sock.setblocking(True)
         tune(sock)
 
-    def write(self, data: bytes | memoryview) -> None:
-        self._sock.sendall(data)
+    def write(self, *buffers: bytes | memoryview) -> None:
+        left: Buffers = [memoryview(buffer) for buffer in buffers] if len(buffers) > 1 else ()
+        while left:
+            left = behind(left, self._sock.sendmsg(left))
+        if len(buffers) == 1:
+            self._sock.sendall(buffers[0])
 
     def read_into(self, buffers: Buffers) -> int:
         try:

@@ -27,6 +27,7 @@ from livemig.errors import InputError, PeerLost, ProtocolError, StreamFileError
 from livemig.link.channel import Channel, PagesTally
 from livemig.link.inbound import Inbound
 from livemig.link.outbound import Outbound
+from livemig.machine.ram import Watch
 from livemig.migration.frames import Frame
 
 MAGIC: Final = b"livemig\n"
@@ -71,15 +72,16 @@ class FileWriter(Channel):
     """The source's end. What it answers, `bye`, to `switchover` is the file's and not a peer's: it has its name.
 
     Args:
-        path: of the file; it is made beside, and moved there. memory: guest RAM, see `Channel`.
+        path: of the file; it is made beside, and moved there. memory, watch: guest RAM, see
+            `Channel`.
 
     Raises:
         StreamFileError: it cannot be made.
     """
 
-    def __init__(self, path: str, memory: memoryview | None) -> None:
+    def __init__(self, path: str, memory: memoryview | None, watch: Watch | None = None) -> None:
         self._path = Path(path)
-        self._outbound = Outbound(memory)
+        self._outbound = Outbound(memory, watch)
         self._tally = PagesTally()
         self._signs = 0
         self._not_before = 0.0
@@ -107,7 +109,7 @@ class FileWriter(Channel):
     def signs_of_life(self) -> int:
         return 0
 
-    def grant(self, memory: memoryview) -> None:
+    def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
         """A file writes to nobody's memory."""
 
     def restrict(self, takes: NDArray[np.bool_]) -> None:
@@ -119,7 +121,8 @@ class FileWriter(Channel):
             return
         self._write(self._outbound.header(frame))
         for piece in self._outbound.payload(frame):
-            self._write(piece)
+            for part in piece:
+                self._write(part)
         self._not_before = max(self._not_before, not_before or 0.0)
         if frame.type == "switchover":
             self._last = frame
@@ -203,7 +206,7 @@ class FileReader(Channel):
     def signs_of_life(self) -> int:
         return 0
 
-    def grant(self, memory: memoryview) -> None:
+    def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
         self._inbound.memory = memory
 
     def restrict(self, takes: NDArray[np.bool_]) -> None:

@@ -36,8 +36,8 @@ class TlsStream(Stream):
         self._sock = sock
         self._lock = threading.Lock()
 
-    def write(self, data: bytes | memoryview) -> None:
-        rest = memoryview(data)
+    def write(self, *buffers: bytes | memoryview) -> None:
+        rest = memoryview(buffers[0] if len(buffers) == 1 else b"".join(buffers))
         while rest:
             try:
                 with self._lock:

@@ -87,14 +87,14 @@ class PageWrites:
     def _together(self, run_ns: int) -> None:
         first, due = self.done, self.workload.writes_before(run_ns)
         if due > first:
-            self.ram.mark(self.workload.apply(self.ram.words, first, due - first))
+            self.ram.write(lambda words: self.workload.apply(words, first, due - first))
             for cpu, writer in enumerate(self._writers):
                 writer.done = self._own(cpu, due)
 
     def _write(self, cpu: int, until: int) -> None:
         writer = self._writers[cpu]
         if until > writer.done:
-            self.ram.mark(self.workload.apply_of(cpu, self.ram.words, writer.done, until - writer.done))
+            self.ram.write(lambda words: self.workload.apply_of(cpu, words, writer.done, until - writer.done))
             writer.done = until
 
     def _due(self, cpu: int, run_ns: int) -> int:

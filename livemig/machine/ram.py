@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,34 @@ Pages = NDArray[np.int64]
 """Page numbers, ascending."""
 
 
+class Watch:
+    """Tells whoever reads RAM while the guest runs whether the guest wrote there meanwhile.
+
+    A reader takes :meth:`stamps` before, and asks :meth:`unwritten` after. Pages are stamped when they have been
+    written, and ``writing`` is set from before that: so a write that overlaps with the reading is either over by the
+    second look, and has changed a stamp since the first, or is still going on.
+
+    Attributes:
+        writing: the guest writes, nobody knows where.
+    """
+
+    def __init__(self, page_count: int) -> None:
+        self.writing = False
+        self._stamps = np.zeros(page_count, np.uint32)
+
+    def stamp(self, pages: Pages) -> None:
+        """``pages`` have been written."""
+        self._stamps[pages] += 1
+
+    def stamps(self, pages: Pages) -> NDArray[np.uint32]:
+        """How often each of ``pages`` was written."""
+        return self._stamps[pages]
+
+    def unwritten(self, pages: Pages, since: NDArray[np.uint32]) -> bool:
+        """Whether none of ``pages`` was written since :meth:`stamps` said ``since``."""
+        return not self.writing and bool(np.array_equal(self._stamps[pages], since))
+
+
 class Ram:
     """``size`` bytes of zeros, a multiple of :data:`PAGE`."""
 
@@ -27,12 +56,21 @@ class Ram:
         self.page_count = size // PAGE
         self.memory = memoryview(self._map)
         self.words: NDArray[np.uint64] = np.frombuffer(self._map, np.uint64).reshape(self.page_count, WORDS)
+        self.watch = Watch(self.page_count)
         self._dirty = np.zeros(self.page_count, np.bool_)
 
     def clear(self) -> None:
         """As a new one: zeros, none of them dirty."""
         self.words[:] = 0
         self._dirty[:] = False
+
+    def write(self, writes: Callable[[NDArray[np.uint64]], Pages]) -> None:
+        """Let ``writes`` write to ``words``: what it gives are the pages, now dirty (in any order, repeats allowed)."""
+        self.watch.writing = True
+        pages = writes(self.words)
+        self.watch.stamp(pages)
+        self.watch.writing = False
+        self.mark(pages)
 
     def mark(self, pages: Pages) -> None:
         """Say that ``pages`` were written (in any order, repeats allowed)."""

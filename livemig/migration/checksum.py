@@ -17,15 +17,13 @@ class Checksum:
     """Of all that it is given, as if it were one."""
 
     def __init__(self, *parts: bytes | memoryview) -> None:
-        self.empty = True
         self._state = xxhash.xxh3_64()
-        for part in parts:
-            self.update(part)
+        self.update(*parts)
 
-    def update(self, data: bytes | memoryview) -> None:
-        """`data` comes next."""
-        self._state.update(data)
-        self.empty = False
+    def update(self, *parts: bytes | memoryview) -> None:
+        """`parts` come next."""
+        for part in parts:
+            self._state.update(part)
 
     def digest(self) -> bytes:
         """Of what there was so far."""

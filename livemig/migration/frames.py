@@ -4,7 +4,10 @@
     8 bytes    checksum of those four bytes and the header
     header     a msgpack map: type, seq, sent_ns, arrives_ns, payload, and the fields that FRAMES lists
     payload    that many raw bytes: the content of page runs, or a snapshot
-    8 bytes    checksum of the payload, where there is one
+    8 bytes    checksum of the payload, where there is one; or REPEATED, and then the payload once more
+
+Page content is sent from where it is while the guest runs. Where the guest wrote to it meanwhile, the sender says
+REPEATED in place of a checksum and sends the content again, this time from a copy; so it does once at most.
 
 A header is checked to the last field before anything it asks for is allocated or written. `seq` counts the
 frames of one direction from 0. A new frame is a new line of FRAMES. A length of 0 is no frame: the peer is alive.
@@ -28,6 +31,7 @@ from livemig.migration.checksum import SIZE, checksum
 from livemig.migration.encoding import check_sizes
 from livemig.migration.fields import (
     COUNT,
+    MAX_SIZES,
     RUNS,
     SIZES,
     TIME,
@@ -40,7 +44,7 @@ from livemig.migration.fields import (
     texts,
 )
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 
 POSTCOPY_RAM: Final = "postcopy-ram"
 """A capability, as `hello` names it."""
@@ -49,8 +53,8 @@ _LENGTH: Final = 4
 PREFIX: Final = _LENGTH + SIZE
 """What stands before a header."""
 MAX_HEADER: Final = 64 << 10
-MAX_PAGES: Final = 256
-"""With content, in one frame: 1 MiB."""
+MAX_PAGES: Final = 1024
+"""With content, in one frame: 4 MiB."""
 MAX_SNAPSHOT: Final = 16 << 20
 MAX_REASON: Final = 1000
 MAX_BITMAP: Final = 2 << 20
@@ -125,7 +129,7 @@ FRAMES: Final[Mapping[str, FrameType]] = {
     "pages": FrameType({"runs": RUNS, "zero": RUNS}, max_payload=MAX_PAGES * PAGE, carries_pages=True),
     # The same, in another form: see `encoding`.
     "encoded": FrameType(
-        {"encoding": text(20), "runs": RUNS, "zero": RUNS, "sizes": SIZES}, max_payload=MAX_PAGES * PAGE
+        {"encoding": text(20), "runs": RUNS, "zero": RUNS, "sizes": SIZES}, max_payload=MAX_SIZES * PAGE
     ),
     "pass_end": FrameType({"pass": COUNT, "pages": COUNT}),
     # The payload is a msgpack map of sections, opaque here.
@@ -188,6 +192,10 @@ def prefixed(header: bytes, kind: str = "?") -> bytes:
 
 ALIVE: Final = bytes(_LENGTH) + checksum(bytes(_LENGTH))
 """Between two frames: no header, but whoever sent it was there."""
+
+
+REPEATED: Final = checksum(b"the content was written to while it was sent: once more")
+"""In place of a payload's checksum."""
 
 
 def header_length(prefix: bytes | memoryview) -> int:

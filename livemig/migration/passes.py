@@ -35,6 +35,9 @@ class Pass:
 
 def page_runs(pages: Pages) -> Runs:
     """Ascending page numbers as (first, count) of what is contiguous."""
-    starts = np.flatnonzero(np.diff(pages, prepend=-2) != 1)
-    counts = np.diff(starts, append=len(pages))
-    return np.column_stack((pages[starts], counts))
+    if not len(pages):
+        return np.empty((0, 2), np.int64)
+    breaks = np.flatnonzero(pages[1:] != pages[:-1] + 1) + 1
+    starts = np.concatenate(([0], breaks))
+    ends = np.concatenate((breaks, [len(pages)]))
+    return np.column_stack((pages[starts], ends - starts))

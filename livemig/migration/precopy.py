@@ -17,6 +17,7 @@ from livemig.machine.ram import PAGE, Pages
 from livemig.migration.bandwidth import Bandwidth
 from livemig.migration.convergence import policy_of
 from livemig.migration.encoding import Encoder
+from livemig.migration.fields import MAX_SIZES
 from livemig.migration.passes import Pass, page_runs
 from livemig.migration.settings import Settings
 from livemig.migration.throttle import Throttle
@@ -204,9 +205,11 @@ class Precopy:
         )  # fmt: skip
     def _send_chunk(self, now: int, limit: int) -> int:
         count = min(limit, self._settings.chunk_pages)
+        coding = self.encoder.coding(self.passes)
+        if coding is not None:
+            count = min(count, MAX_SIZES)
         pages, self._left = self._left[:count], self._left[count:]
         zero = self._machine.ram.zero(pages)
-        coding = self.encoder.coding(self.passes)
         if coding is not None:
             return self._send_encoded(now, coding, pages[~zero], pages[zero])
         content = int(np.count_nonzero(~zero)) * PAGE

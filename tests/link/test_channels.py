@@ -288,8 +288,9 @@ async def test_closing_lets_go_of_everything_even_under_cancellation_with_both_w
     kind: str,
 ) -> None:
     memory = ram(4096, seed=1)
-    with trio.move_on_after(0.05) as scope:
+    with trio.CancelScope() as scope:
         async with beside_raw(kind, memory) as (channel, _), trio.open_nursery() as nursery:
+            scope.deadline = trio.current_time() + 0.05
             for first in range(0, 4096, 256):
                 channel.post(pages([[first, 256]]))
             channel.post(BYE, not_before=time.monotonic() + 3600)

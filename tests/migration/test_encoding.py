@@ -45,7 +45,7 @@ def received(frames: list[Frame], sender: Ram, receiver: Ram) -> Inbound:
     """Every byte of ``frames`` through both halves of a connection."""
     outbound, inbound = Outbound(sender.memory), Inbound(receiver.memory)
     data = b"".join(
-        bytes(outbound.header(frame)) + b"".join(bytes(piece) for piece in outbound.payload(frame)) for frame in frames
+        bytes(outbound.header(frame)) + b"".join(map(b"".join, outbound.payload(frame))) for frame in frames
     )
     while data:
         assert inbound.next_frame() is None

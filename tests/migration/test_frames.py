@@ -31,7 +31,7 @@ TIME = st.integers(-(1 << 61), 1 << 61)
 COUNT = st.integers(0, (1 << 63) - 1)
 
 HELLO = {
-    "version": 2,
+    "version": 3,
     "machine": {"cpus": 2, "deep": {"x": [1, None]}},
     "strategy": "none",
     "capabilities": ["a"],
@@ -40,7 +40,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "channel": {"session": "0f", "index": 1, "channels": 16},
     "sync": {"number": 3},
     "hello": HELLO,
-    "welcome": {"version": 2},
+    "welcome": {"version": 3},
     "refuse": {"reason": "no"},
     "pages": {"runs": [[3, 2], [7, 1]], "zero": [[5, 2]]},
     "encoded": {"encoding": "xbzrle", "runs": [[3, 2]], "zero": [[5, 2]], "sizes": [3, 0]},
@@ -56,7 +56,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "postcopy_pages": {"runs": [[3, 2], [7, 1]], "zero": [[5, 2]], "answers": 1, "until_ns": 7},
     "received": {"ram_digest": "0f"},
     "promise": {"until_ns": 1 << 61, "answers": 0},
-    "recover": {"version": 2},
+    "recover": {"version": 3},
     "received_bitmap": {"resumed": 1},
     "resume": {"stopped_ns": -1, "resume_ns": 1},
     "resume_ack": {},
@@ -181,7 +181,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("pages", {"zero": wire_runs(*((n, 1) for n in range(8, 2057)))}, "zero"),
     ("pages", {"payload": 2 * 4096}, "payload"),
     ("pages", {"payload": 3 * 4096 + 1}, "payload"),
-    ("pages", {"runs": wire_runs((7, 257)), "payload": 257 * 4096}, "payload"),
+    ("pages", {"runs": wire_runs((7, 1025)), "payload": 1025 * 4096}, "payload"),
     ("encoded", {"encoding": "lzma"}, "encoding"),
     ("encoded", {"encoding": 1}, "encoding"),
     ("encoded", {"sizes": b"\0\3"}, "sizes"),
@@ -262,9 +262,9 @@ def test_a_header_with_any_byte_changed_on_the_way_is_refused(kind: str, data: s
 def test_a_hello_of_another_version_is_understood_so_far_as_to_be_refused(extra: dict[str, Any]) -> None:
     for name in ("machine", "strategy", "capabilities"):
         frame, _ = decode(msgpack.packb(header("hello", version=PROTOCOL_VERSION + 1, **{name: ...}, **extra)), 4)
-        assert frame.fields["version"] == 3
-    again = encode(Frame("hello", 0, 0, {"version": 3, **extra}), 0)
-    assert decode(again[PREFIX:], 0)[0].fields == {"version": 3, **extra}
+        assert frame.fields["version"] == 4
+    again = encode(Frame("hello", 0, 0, {"version": 4, **extra}), 0)
+    assert decode(again[PREFIX:], 0)[0].fields == {"version": 4, **extra}
 
 
 UNSENDABLE = [
@@ -279,7 +279,6 @@ UNSENDABLE = [
     Frame("hello", 0, 0, {**HELLO, "machine": {"a": np.int64(1)}}),
     Frame("pages", 0, 0, {"runs": [[RAM_PAGES, 1]], "zero": []}),
     Frame("pages", 0, 0, {"runs": [[-1, 1]], "zero": []}),
-    Frame("pages", 0, 0, {"runs": [[0, 257]], "zero": []}),
     Frame("pages", 0, 0, {"runs": [[0, 1], [2]], "zero": []}),
     Frame("pages", 0, 0, {"runs": [[0.0, 1.0]], "zero": []}),
     Frame("pages", 0, 0, {"runs": [0, 1], "zero": []}),
@@ -293,6 +292,12 @@ UNSENDABLE = [
 def test_what_no_peer_would_take_is_not_encoded(frame: Frame) -> None:
     with pytest.raises(ProtocolError):
         encode(frame, 0, ram_pages=RAM_PAGES)
+
+
+def test_a_frame_has_1024_pages_at_most() -> None:
+    encode(Frame("pages", 0, 0, {"runs": [[0, 1024]], "zero": []}), 0, ram_pages=2000)
+    with pytest.raises(ProtocolError, match="payload"):
+        encode(Frame("pages", 0, 0, {"runs": [[0, 1025]], "zero": []}), 0, ram_pages=2000)
 
 
 def test_runs_may_be_an_array() -> None:

@@ -183,7 +183,7 @@ def test_cancel_lets_the_guest_go_on_and_tells_the_destination(stage: str) -> No
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"version": 99}, "version: 99, but this side speaks 2"),
+        ({"version": 99}, "version: 99, but this side speaks 3"),
         ({"strategy": "prayer"}, "strategy: 'prayer' is not known here"),
         ({"machine": {"model": "mac99"}}, "machine.model: mac99, but here it is g3beige"),
         ({"machine": {"cpus": 3}}, "machine.cpus: 3, but here it is 2"),
