@@ -9,7 +9,8 @@ The conservation law: an arm ends as exactly one of
 * ``pending``: not due, or masked by the guest, at the end of the log.
 
 ``doubled`` counts deliveries that no arm asked for. So ``armed`` is the sum of the six, and ``delivered``
-that of on_time, late, early, doubled and stray.
+that of on_time, late, early, doubled and stray; and of ``repeated``, where a level is delivered again because the
+guest let interrupts in and had not taken its cause away.
 
 All is reckoned in *guest time*: the world's under the policy ``advance``; under ``freeze`` the world's less
 every pause, which makes a blackout vanish as it should; under ``advance-at-most`` less what a pause is longer.
@@ -24,6 +25,7 @@ from livemig.analysis.attribution import Attribution
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.faults import Faults
 from livemig.analysis.layout import ARMED
+from livemig.analysis.level import is_up
 from livemig.analysis.log import Event, Place
 from livemig.analysis.manifest import Manifest
 from livemig.analysis.observer import Handler, Observer
@@ -73,9 +75,11 @@ class Arm:
 class Cell:
     """One timer of one CPU: the arm that counts, and an earlier one, raised, that waits for the guest."""
 
-    __slots__ = ("counting", "tally", "waiting")
+    __slots__ = ("answered_ns", "counting", "tally", "waiting")
 
     def __init__(self) -> None:
+        self.answered_ns: int | None = None
+        """When an interrupt was delivered last, if nothing was armed since."""
         self.counting: Arm | None = None
         self.waiting: Arm | None = None
         self.tally = Tally()
@@ -112,6 +116,7 @@ class Account(Observer):
         self._policy = policy or TimePolicy(manifest, crossing)
         self._attribution = attribution
         self._faults = faults or Faults(self._policy, manifest.machine.timebase_hz)
+        self._machine = manifest.machine
         self._level = manifest.machine.trigger == "level"
         self._cpus = manifest.machine.cpus
         self._sign = manifest.machine.decrementer_bits - 1
@@ -160,7 +165,7 @@ class Account(Observer):
         old = cell.counting
         if old is not None and not self._lose_if_overdue(key, cell.tally, old, event["t_ns"] - self._behind):
             cell.tally.superseded += 1
-        cell.counting = Arm(event, place, self._epoch, self._behind)
+        cell.counting, cell.answered_ns = Arm(event, place, self._epoch, self._behind), None
         cell.tally.armed += 1
         if self._crossing.inherits(event):
             self._inherit(key, cell, event, place)
@@ -182,12 +187,15 @@ class Account(Observer):
         cell = self.cells.get(key)
         if cell is None:
             cell = self.cells[key] = Cell()
-        tally = cell.tally
+        tally, answered_ns, cell.answered_ns = cell.tally, cell.answered_ns, event["t_ns"]
         tally.delivered += 1
         if (arm := cell.waiting) is not None:
             cell.waiting = None
         elif (arm := cell.counting) is not None and (arm.due is not None or self._is_level_raised(arm)):
             cell.counting = None
+        elif answered_ns is not None and answered_ns < event["t_ns"] and is_up(self._machine, event):
+            tally.repeated += 1
+            return
         else:
             tally.doubled += 1
             self._note("doubled", key, None, 0, Evidence(*place, event["t_ns"]))
@@ -257,11 +265,15 @@ class Account(Observer):
         for row, before in sorted(steps):
             event, place = stretch.event(row)
             if before is not None:
-                self.cells[event["cpu"], event["timer"]].counting = self._left_by(stretch, before)
+                cell = self.cells[event["cpu"], event["timer"]]
+                cell.counting = self._left_by(stretch, before)
+                cell.answered_ns = None if stretch.armed[before] else int(stretch.t_ns[before])
             (self._armed if event["event"] == ARMED else self._interrupt)(event, place)
         for timer in counted:
             cell = self.cells[timer.cpu, stretch.timer]
-            cell.counting = self._left_by(stretch, int(timer.rows[-1]))
+            last = int(timer.rows[-1])
+            cell.counting = self._left_by(stretch, last)
+            cell.answered_ns = None if stretch.armed[last] else int(stretch.t_ns[last])
             cell.tally.armed += timer.armed
             cell.tally.delivered += timer.on_time
             cell.tally.on_time += timer.on_time

@@ -10,6 +10,7 @@ from livemig.analysis.attribution import Attribution
 from livemig.analysis.census import Census
 from livemig.analysis.continuity import reading_ticks
 from livemig.analysis.crossing import Crossing
+from livemig.analysis.expectations import Expectations
 from livemig.analysis.faults import Faults
 from livemig.analysis.log import Event, Log, Place
 from livemig.analysis.manifest import ADVANCE, Manifest
@@ -69,7 +70,8 @@ class Case:
             Throttled: Throttled(manifest.machine.timebase_hz, crossing),
             Transfer: Transfer(crossing),
             StatedBound: StatedBound(),
-            Pending: Pending(crossing, manifest.rule.lost_after_ns),
+            Expectations: Expectations(crossing),
+            Pending: Pending(crossing, manifest.machine, manifest.rule.lost_after_ns),
         }
         if manifest.machine.watchdog:
             self._observers[Watchdog] = Watchdog(crossing)

@@ -48,6 +48,7 @@ class Rule:
         advance_at_most_ns: what ``advance-at-most`` says; None: it is another policy.
         hops: how often the guest was to cross.
         answer_ns: how long an answer is on its way back over the link, at most.
+        expectations: how many the guest's script has, of all CPUs.
     """
 
     time_policy: str | None
@@ -60,6 +61,7 @@ class Rule:
     advance_at_most_ns: int | None = None
     hops: int = 1
     answer_ns: int = 0
+    expectations: int = 0
 
     @property
     def timebase_slack_ns(self) -> int:
@@ -158,6 +160,7 @@ class Manifest:
                 timebase_tolerance_ns=rule.optional("timebase_tolerance_ns"),
                 hops=rule.optional("hops") or 1,
                 answer_ns=rule.optional("answer_ns") or 0,
+                expectations=rule.optional("expectations") or 0,
             ),
             claim=Claim(
                 claim.get("status"), claim.get("owner"), claim.get("reason"), tuple(claim.get("torn") or ())

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from livemig.analysis.account import Key
 from livemig.analysis.crossing import Crossing, Moment
+from livemig.analysis.level import is_up
 from livemig.analysis.log import Event, Place
+from livemig.analysis.manifest import Machine
 from livemig.analysis.observer import Handler, Observer
 from livemig.analysis.stretch import Stretch
 from livemig.analysis.verdict import Evidence
@@ -39,10 +41,13 @@ class Pending(Observer):
     """Counts deliveries of what was pending at the stop, hop by hop, until the guest arms that timer again; where the
     timer has reloaded itself since, the first delivery is the one that counts, and a second answers the reload.
 
+    A level that nobody took the cause away of is delivered again, and that is no second time.
+
     What was not pending at the resume, and is raised only ``lost_after_ns`` after it, is another interrupt.
     """
 
-    def __init__(self, crossing: Crossing, lost_after_ns: int) -> None:
+    def __init__(self, crossing: Crossing, machine: Machine, lost_after_ns: int) -> None:
+        self._machine = machine
         self.hops: list[Crossed] = []
         self._open: set[Key] = set()
         self._reloaded: set[Key] = set()
@@ -77,7 +82,9 @@ class Pending(Observer):
 
     def _interrupt(self, event: Event, place: Place) -> None:
         if self._open and (key := (event["cpu"], event["timer"])) in self._open:
-            self.hops[-1].deliveries[key].append(Evidence(*place, event["t_ns"]))
+            seen = self.hops[-1].deliveries[key]
+            if not seen or seen[-1].t_ns == event["t_ns"] or not is_up(self._machine, event):
+                seen.append(Evidence(*place, event["t_ns"]))
             if key in self._reloaded:
                 self._open.discard(key)
 

@@ -11,7 +11,7 @@ class Tally:
 
     ``worst_late_ns`` is over delivered arms, beyond the guest's masking. ``overdue_ns`` is the longest that a
     lost arm was due, until something else came or the log ended; ``hung`` counts the timers of the latter kind,
-    which wait in vain.
+    which wait in vain. ``repeated``: delivered once more because nobody has taken the cause of a level away.
     """
 
     armed: int = 0
@@ -23,6 +23,7 @@ class Tally:
     superseded: int = 0
     pending: int = 0
     stray: int = 0
+    repeated: int = 0
     delivered: int = 0
     worst_late_ns: int = 0
     overdue_ns: int = 0

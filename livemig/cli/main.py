@@ -21,6 +21,7 @@ COMMANDS = {
     "compare": "the same scenario under every strategy, in one table",
     "crosscheck": "the same scenario on livemig's emulator and on a real QEMU: where they differ, in ticks",
     "museum": "every known bug of timer migration: the smallest scenario that shows it, what catches it, and its fix",
+    "boundaries": "a deadline on every step of the crossing, a tick before and a tick after it, under every strategy",
     "inspect": "a migration stream, QEMU's or ours, saved to a file: its sections, and the time in it",
     "stress": "thousands of scenarios and faults, drawn from a seed; every failure made small",
     "import": "the trace logs of a real QEMU pair, turned into a run directory that can be judged",

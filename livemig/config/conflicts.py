@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from livemig.config.presets import EMBEDDED, PRESETS
+from livemig.config.script import parse
 from livemig.config.units import TIME
 
 if TYPE_CHECKING:
@@ -110,7 +111,9 @@ def _timers(config: Config) -> Iterator[Conflict]:
     """Keys and guests of timers that the model has not got."""
     machine, guest = config.machine, config.guest
     embedded = machine.model in EMBEDDED
-    if (guest.kind == "embedded") != embedded:
+    if guest.kind == "script":
+        yield from _script(config)
+    elif (guest.kind == "embedded") != embedded:
         kinds, models = ("embedded", "") if embedded else (guest.kind, ", ".join(EMBEDDED))
         yield Conflict(
             ("guest.kind", "machine.model"),
@@ -130,10 +133,27 @@ def _timers(config: Config) -> Iterator[Conflict]:
             f"a {machine.model} has no hypervisor decrementer",
             "machine.model = 'powernv', or machine.hdecr_bits > 0",
         )
-    if embedded:
+    if guest.kind == "embedded":
         yield from _embedded(config)
     elif guest.kind == "hypervisor" and machine.hdecr_bits:
         yield from _fits(config, "guest.hypervisor.slice", guest.hypervisor.slice, machine.hdecr_bits - 1)
+
+
+_NAMES = {
+    "ppc405": ("pit", "fit", "watchdog", "tcr", "tsr"),
+    "e500": ("decr", "fit", "watchdog", "decar", "tcr", "tsr"),
+}
+
+
+def _script(config: Config) -> Iterator[Conflict]:
+    """Registers and timers that the model has not got."""
+    model = config.machine.model
+    there = _NAMES.get(model, ("decr", "hdecr", "nap") if config.machine.hdecr_bits else ("decr",))
+    program, key = parse(config.guest.script.lines), "guest.script.lines"
+    if not program.main:
+        yield Conflict((key, "guest.kind"), "nothing to do for guest.kind = 'script'", "a line or more")
+    for name in sorted(program.names() - set(there)):
+        yield Conflict((key, "machine.model"), f"a {model} has no {name}", f"timers and registers {', '.join(there)}")
 
 
 def _embedded(config: Config) -> Iterator[Conflict]:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from livemig.config.firmware import Embedded, Hypervisor
 from livemig.config.quantity import Quantity
+from livemig.config.script import Script as ScriptText
 from livemig.config.section import Section
 from livemig.config.units import BYTE_RATE, TIME
 
@@ -70,6 +71,14 @@ class Trace(Section):
     repeat: bool = Field(default=True, description="start over at the end of the log, or else fall silent")
 
 
+class Script(Section):
+    """kind = "script": one act after the other, on every CPU alike; the language is above."""
+
+    lines: Annotated[str, ScriptText()] = Field(
+        default="", description="what the guest does from its boot on, and in its handlers"
+    )
+
+
 class Memory(Section):
     """Which pages the guest writes, and how fast."""
 
@@ -100,7 +109,7 @@ class Memory(Section):
 class Guest(Section):
     """The guest, the same on every CPU but for its random numbers."""
 
-    kind: Literal["darwin", "linux", "periodic", "trace", "embedded", "hypervisor"] = Field(
+    kind: Literal["darwin", "linux", "periodic", "trace", "embedded", "hypervisor", "script"] = Field(
         default="darwin",
         description="which operating system; the table of that name holds what only it needs",
     )
@@ -127,4 +136,5 @@ class Guest(Section):
     trace: Trace = Trace()
     embedded: Embedded = Embedded()
     hypervisor: Hypervisor = Hypervisor()
+    script: Script = Script()
     memory: Memory = Memory()

@@ -55,6 +55,15 @@ class Migration(Section):
         default=0,
         description="blackout asked for: the destination resumes this long after the stop, later if it must",
     )
+    save_step: Annotated[int, Quantity(TIME, "0ns", "1s")] = Field(
+        default=0,
+        description="host time from step to step of the save: the stop, TB is read, each CPU's timers in turn, "
+        "all is saved",
+    )
+    load_step: Annotated[int, Quantity(TIME, "0ns", "1s")] = Field(
+        default=0,
+        description="the same at the destination: TB is loaded, each CPU's timers in turn, they are armed, the resume",
+    )
     downtime_limit: Annotated[int, Quantity(TIME, "0ns", "2000s")] = Field(
         default=TIME.parse("300ms"),
         description="precopy ends when what is left can be sent in this time, by the measured bandwidth",

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from livemig.config.quantity import Quantity, Ratio, TimePolicy
+from livemig.config.script import Script
 
 
 class Section(BaseModel):
@@ -28,9 +29,12 @@ class Section(BaseModel):
         return {name: plain(field, getattr(self, name)) for name, field in type(self).model_fields.items()}
 
 
-def notation(field: FieldInfo) -> Quantity | Ratio | TimePolicy | None:
+Notation = Quantity | Ratio | TimePolicy | Script
+
+
+def notation(field: FieldInfo) -> Notation | None:
     """How ``field`` is written, if not simply as an int, str or bool."""
-    return next((item for item in field.metadata if isinstance(item, Quantity | Ratio | TimePolicy)), None)
+    return next((item for item in field.metadata if isinstance(item, Notation)), None)
 
 
 def plain(field: FieldInfo, value: Any) -> Any:

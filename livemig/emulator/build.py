@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import get_args
 
@@ -23,10 +23,10 @@ from livemig.guests.periodic import Periodic
 from livemig.guests.trace import Arm, TraceGuest, arms_of
 from livemig.link.faults.link import FaultyLink
 from livemig.link.model import LinkModel
-from livemig.machine.cpu import Masking
 from livemig.machine.machine import Machine, MachineSpec
 from livemig.machine.ram import PAGE, Ram
 from livemig.machine.runstate import RunState
+from livemig.machine.slot import Masking
 from livemig.machine.time_state import Host
 from livemig.machine.version import VERSIONS
 from livemig.migration.frames import MAX_PAGES
@@ -125,6 +125,8 @@ def settings(config: Config) -> Settings:
             zstd=migration.compression == "zstd",
             zstd_level=migration.zstd_level,
         ),
+        save_step_ns=migration.save_step,
+        load_step_ns=migration.load_step,
         pause_before_switchover=migration.pause_before_switchover,
         cancel_at_ns=migration.cancel_at or None,
     )
@@ -202,6 +204,12 @@ def _guest(config: Config, cpu: int) -> Guest:
         slice_ticks = ticks(config, hypervisor.slice)
         inner = _decrementer_guest(config, hypervisor.guest, cpu)
         return Hypervisor(inner, slice_ticks, ticks(config, hypervisor.nap_every), arm, handler)
+    if kind == "script":
+        from livemig.config.script import parse
+        from livemig.guests.script import ScriptGuest
+
+        timers = tuple(timer.name for timer in facility(config).timers)
+        return ScriptGuest(parse(config.guest.script.lines), timers, partial(ticks, config), arm, handler)
     return _decrementer_guest(config, kind, cpu)
 
 

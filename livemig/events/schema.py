@@ -25,6 +25,9 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "interrupt_masked": ("cpu", "timer", "vector", "tb", "deadline_ns", "late_ns", "decr", "reason"),
     # Raised while already raised: one delivery will answer both.
     "interrupt_coalesced": ("cpu", "timer", "vector", "tb", "deadline_ns", "late_ns", "decr", "reason"),
+    # What a scripted guest holds true: `what` ("interrupts" since it asked last, or what the timer "reads") is from
+    # `low` to `high`, null for without end. `found`: what it is.
+    "guest_expected": ("cpu", "timer", "tb", "what", "low", "high", "found"),
     # Lists have one entry a CPU. `state`: QEMU's run state. `tb`: CPU 0's; `cpu_tb`: every CPU's. `pending`: names
     # of the timers raised and not delivered. `ram_digest`: 128-bit XXH3 in hex, null where it was not taken.
     "machine_stopped": ("state", "tb", "cpu_tb", "clock_ns", "decr", "pending", "ram_digest"),
@@ -49,10 +52,11 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     # The time state leaves and enters a machine. `saved` is what travels, as it is sent; `host` is all that the
     # strategy saw of the host's clocks: time_of_day_ns, ticks, tick_hz. `lost`: what the machine version has no place
     # for, "timers" and "pending": at the save of what there was to send, at the restore whatever it may have been.
-    "state_saved": ("strategy", "tb", "clock_ns", "decr", "host", "saved", "machine_version", "lost"),
+    # `barriers`: when each step was taken, by name.
+    "state_saved": ("strategy", "tb", "clock_ns", "decr", "host", "saved", "machine_version", "lost", "barriers"),
     "state_restored": (
         "strategy", "tb_before", "tb_after", "clock_ns", "decr_before", "decr_after", "host", "saved",
-        "machine_version", "lost",
+        "machine_version", "lost", "barriers",
     ),
     # A fault of the configuration acts for the first time; `on`: the type of the frame, where it acts on one.
     "fault_injected": ("fault", "on"),

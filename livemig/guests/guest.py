@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 Read = Callable[[str], int]
 """What a register of the CPU's timers reads, by its name."""
 
 Write = tuple[str, int]
-"""Register and value."""
+"""Register and value. ``ee`` and ``ce``, which are no timers', are 1 or 0: whether interrupts are let in."""
+
+
+class Expectation(NamedTuple):
+    """What a guest holds true at an instant: that of ``timer``, by number, ``what`` (``interrupts`` since it asked
+    last, ``reads``) is from ``low`` to ``high``, None for without end. ``found``: what it is."""
+
+    timer: int
+    what: str
+    low: int | None
+    high: int | None
+    found: int
 
 
 MOST = 1 << 65
@@ -50,6 +61,13 @@ class Guest(ABC):
         """The step that belongs to ``timer``: what to write, in order, and the ticks to its next step or NEVER."""
         value, following = self.step(tb, read(self.main))
         return ((self.main, value),), following
+
+    has_thread = False
+    """Beside its handlers it does one thing after the other (:meth:`proceed`), from the boot on."""
+
+    def proceed(self, read: Read) -> tuple[Write | Expectation | None, int]:
+        """The next thing that its thread does, and the ticks to the one after it: 0 for at once, or NEVER."""
+        raise NotImplementedError
 
     @property
     def most(self) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ import orjson
 
 from livemig import __version__
 from livemig.config.model import Config
+from livemig.config.script import parse
 from livemig.emulator import build
 from livemig.errors import OutputError
 from livemig.events.schema import SCHEMA_VERSION
@@ -85,6 +86,7 @@ def for_the_judge(config: Config) -> dict[str, Any]:
             "hops": migration.hops,
             "downtime_limit_ns": settings.convergence.highest_ns,
             "answer_ns": _answer_ns(config),
+            "expectations": _expectations(config),
         },
     }
 
@@ -99,6 +101,11 @@ def ended(config: Config, migration: dict[str, Any]) -> dict[str, Any]:
     """A whole run, as far as a judge needs it, without a directory."""
     about = {"schema": SCHEMA_VERSION, "complete": True, "engine": "emulator", **for_the_judge(config)}
     return {**about, "migration": migration}
+
+
+def _expectations(config: Config) -> int:
+    script = config.guest.script.lines if config.guest.kind == "script" else ""
+    return parse(script).expectations * config.machine.cpus
 
 
 def write(directory: Path, value: dict[str, Any]) -> None:

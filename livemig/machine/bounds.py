@@ -51,12 +51,14 @@ def check_time(state: TimeState, t_ns: int) -> None:
 
 def _check_cpu(cpu: Cpu, registers: dict[str, Any]) -> None:
     count = len(cpu.slots)
-    for name, low, many in (("step_in", -1, count), ("entering", 0, count), ("unmask_in", 0, 2)):
+    for name, low, many in (("step_in", -1, count), ("entering", 0, count), ("unmask_in", -1, 2)):
         _need(f"cpu.{name}", registers[name], many, low, _FURTHEST)
     entries = [0 if slot is not cpu.main or cpu.guest.entry is None else _FURTHEST for slot in cpu.slots]
     if any(entering > most for entering, most in zip(registers["entering"], entries, strict=True)):
         raise ProtocolError("snapshot", "cpu.entering", "a handler of the guest here writes nothing at its entry")
     _need("cpu.mask_in", [registers["mask_in"]], 1, -1, _FURTHEST)
+    if cpu.guest.has_thread:
+        _need("cpu.thread_in", [registers.get("thread_in")], 1, -1, _FURTHEST)
     _need("cpu.spr", registers["spr"], len(cpu.spr), 0, (1 << 64) - 1)
     _check_guest("cpu.guest", registers["guest"], cpu.guest.most)
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from livemig.guests.guest import Guest, TickGuest
+from livemig.guests.guest import Expectation, Guest, TickGuest
 from livemig.machine import train
 from livemig.machine.record import COALESCED, GUEST, INTERRUPT, MASKED, RELOAD, RESET, Record
+from livemig.machine.slot import Masking, Slot
 from livemig.timers.book3s import Book3S
 from livemig.timers.decrementer import Decrementer, Line
 from livemig.timers.facility import Change, TimerFacility, Timers
@@ -34,38 +35,6 @@ class TimerState:
         """The same on a timebase whose ticks count from so much earlier."""
         pending, line = (None if tick is None else tick + ticks for tick in (self.pending, self.line))
         return TimerState(self.count._replace(expiry=self.count.expiry + ticks), pending, line)
-
-
-@dataclass(frozen=True, slots=True)
-class Masking:
-    """Stretches in which the guest keeps EE off: ``length`` ticks, every ``every`` ticks; none where NEVER."""
-
-    every: int = NEVER
-    length: int = 0
-
-
-class Slot:
-    """One timer of a running CPU.
-
-    ``count``: as in :class:`Timers`. ``due``: the tick at which it falls due. ``pending``: the tick at which the
-    raised, undelivered interrupt fell due; ``line``: the same for a level line, which stays up after delivery.
-    ``step_at``: the guest's step that belongs to it; ``entering``: ticks from the handler's entry write, which is
-    what ``step_at`` is then, to its step; 0 if it is done.
-    """
-
-    __slots__ = ("count", "due", "entering", "index", "line", "pending", "step_at")
-
-    def __init__(self, index: int, count: Decrementer) -> None:
-        self.index, self.count = index, count
-        self.due = self.step_at = NEVER
-        self.pending: int | None = None
-        self.line: int | None = None
-        self.entering = 0
-
-    @property
-    def raised(self) -> int | None:
-        """The tick at which what waits for delivery fell due."""
-        return self.pending if self.pending is not None else self.line
 
 
 class Cpu:
@@ -91,6 +60,8 @@ class Cpu:
         self.own_unmask_at = 0
         """The same for the interrupts that EE does not mask."""
         self.mask_at = NEVER
+        self.thread_at = NEVER
+        """The tick at which the guest's thread goes on, beside its handlers, which hold it up."""
         self._reloaded: list[tuple[int, int, int]] = []
         self._held: list[Slot] = []
         self.blocked_at: int | None = None
@@ -115,7 +86,7 @@ class Cpu:
     def _start(self, now: int, fresh: Timers) -> None:
         self.now = self.unmask_at = self.own_unmask_at = now
         self.blocked_at = None if self.blocked_at is None else now
-        self.mask_at, self.reset, self.spr = NEVER, None, fresh.spr
+        self.mask_at, self.thread_at, self.reset, self.spr = NEVER, NEVER, None, fresh.spr
         for slot, count in zip(self.slots, fresh.counts, strict=True):
             slot.step_at, slot.entering, slot.pending, slot.line = NEVER, 0, None, None
             self._count(slot, count)
@@ -133,7 +104,11 @@ class Cpu:
 
     def boot(self) -> None:
         """The guest starts to run."""
-        self.main.step_at = min(self.now + self.guest.boot(), NEVER)
+        first = min(self.now + self.guest.boot(), NEVER)
+        if self.guest.has_thread:
+            self.thread_at = first
+        else:
+            self.main.step_at = first
         self.mask_at = min(self.now + self.masking.every, NEVER)
 
     def block(self) -> None:
@@ -147,8 +122,8 @@ class Cpu:
         for slot in self.slots:
             if slot.step_at < NEVER:
                 slot.step_at += stood
-        if self.mask_at < NEVER:
-            self.mask_at += stood
+        self.mask_at += stood if self.mask_at < NEVER else 0
+        self.thread_at += stood if self.thread_at < NEVER else 0
         self.unmask_at += stood if self.unmask_at > self.blocked_at else 0
         self.own_unmask_at += stood if self.own_unmask_at > self.blocked_at else 0
         self.blocked_at = None
@@ -200,6 +175,8 @@ class Cpu:
         for slot in self.slots:
             if slot.step_at <= tick:
                 self._step(slot, tick)
+        while self.thread_at <= tick:
+            self._proceed(tick)
         if self.mask_at <= tick:
             self.mask_at = tick + self.masking.every
             self.unmask_at = max(self.unmask_at, tick + self.masking.length)
@@ -208,7 +185,7 @@ class Cpu:
         """The next tick at which anything happens."""
         if self.blocked_at is not None:
             return min(slot.due for slot in self.slots)
-        tick = self.mask_at
+        tick = min(self.mask_at, self.thread_at)
         for slot in self.slots:
             tick = min(tick, slot.step_at, slot.due)
             if slot.raised is not None:
@@ -222,7 +199,7 @@ class Cpu:
             self.blocked_at is None
             and main.due != NEVER
             and main.due >= self.now
-            and main.step_at == NEVER
+            and main.step_at == self.thread_at == NEVER
             and main.pending is None
             and main.line is None
             and self.unmask_at <= main.due
@@ -259,8 +236,23 @@ class Cpu:
         for register, value in writes:
             self.write(tick, register, value)
 
+    def _proceed(self, tick: int) -> None:
+        act, following = self.guest.proceed(lambda register: self.read(register, tick))
+        self.thread_at = min(tick + following, NEVER)
+        if isinstance(act, Expectation):
+            if self.record is not None:
+                self.record.expect(tick, act)
+        elif act is not None:
+            self.write(tick, *act)
+
     def write(self, tick: int, register: str, value: int) -> None:
-        """``mtspr`` at ``tick``."""
+        """``mtspr`` at ``tick``, or ``mtmsr`` of ``ee`` or ``ce`` alone."""
+        if register == "ee":
+            self.unmask_at = tick if value else NEVER
+            return
+        if register == "ce":
+            self.own_unmask_at = tick if value else NEVER
+            return
         self._apply(tick, self.facility.write(self._timers(), register, value, tick, self._tb(tick)))
 
     def resumed(self) -> None:
@@ -341,6 +333,8 @@ class Cpu:
         self.unmask_at = max(self.unmask_at, unmask_at)
         if not self.facility.timers[slot.index].ee:
             self.own_unmask_at = unmask_at
+        if self.thread_at < NEVER:
+            self.thread_at += unmask_at - tick
         for other in held_up:  # it could have been delivered, but for this one
             if self.record is not None and other.pending is not None and self._unmasks(other.index) > tick:
                 self.record.raise_(MASKED, tick, other.pending, other.index)
@@ -364,11 +358,11 @@ class Cpu:
         return {
             "entering": [slot.entering for slot in self.slots],
             "step_in": [-1 if slot.step_at >= NEVER else slot.step_at - now for slot in self.slots],
-            "unmask_in": [max(self.unmask_at - now, 0), max(self.own_unmask_at - now, 0)],
+            "unmask_in": [-1 if at >= NEVER else max(at - now, 0) for at in (self.unmask_at, self.own_unmask_at)],
             "mask_in": -1 if self.mask_at >= NEVER else self.mask_at - now,
             "spr": list(self.spr),
             "guest": self.guest.save(),
-        }
+        } | ({"thread_in": -1 if self.thread_at >= NEVER else self.thread_at - now} if self.guest.has_thread else {})
 
     def load_registers(self, saved: dict[str, Any]) -> None:
         """Go on, at ``now``, from what :meth:`registers` gave."""
@@ -376,7 +370,9 @@ class Cpu:
         for slot, step_in, entering in zip(self.slots, saved["step_in"], saved["entering"], strict=True):
             slot.step_at = NEVER if step_in < 0 else now + step_in
             slot.entering = entering
-        self.unmask_at, self.own_unmask_at = (now + ticks for ticks in saved["unmask_in"])
-        self.mask_at = NEVER if saved["mask_in"] < 0 else now + saved["mask_in"]
+        to_come = *saved["unmask_in"], saved["mask_in"], saved.get("thread_in", -1)
+        self.unmask_at, self.own_unmask_at, self.mask_at, self.thread_at = (
+            NEVER if ticks < 0 else now + ticks for ticks in to_come
+        )
         self.spr = tuple(saved["spr"])
         self.guest.load(saved["guest"])

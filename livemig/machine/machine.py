@@ -12,11 +12,12 @@ from fractions import Fraction
 from livemig.events.lines import Lines
 from livemig.guests.guest import Guest
 from livemig.guests.memory import MemoryWorkload
-from livemig.machine.cpu import Cpu, Masking
+from livemig.machine.cpu import Cpu
 from livemig.machine.page_writes import Fault, PageWrites
 from livemig.machine.ram import Pages, Ram
 from livemig.machine.record import Record, Scribe
 from livemig.machine.runstate import RunState, follow
+from livemig.machine.slot import Masking
 from livemig.machine.time_state import TimeState
 from livemig.timers.facility import TimerFacility
 from livemig.timers.ticks import NEVER

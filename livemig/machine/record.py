@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livemig.events.lines import Lines
+from livemig.guests.guest import Expectation
 from livemig.timers.facility import Timer
 from livemig.timers.ticks import NS_PER_S
 from livemig.timers.timebase import Timebase
@@ -31,6 +32,8 @@ class Record:
         default_factory=lambda: {INTERRUPT: [], MASKED: [], COALESCED: []}
     )
     """event → (seq, tick, due tick, timer)"""
+    expected: list[tuple[int, int, Expectation]] = field(default_factory=list)
+    """(seq, tick, what the guest expected)"""
     trains: list[Train] = field(default_factory=list)
     seq: int = 0
 
@@ -40,6 +43,10 @@ class Record:
 
     def raise_(self, event: str, tick: int, due: int, timer: int) -> None:
         self.raised[event].append((self.seq, tick, due, timer))
+        self.seq += 1
+
+    def expect(self, tick: int, expectation: Expectation) -> None:
+        self.expected.append((self.seq, tick, expectation))
         self.seq += 1
 
     def train(self, train: Train) -> None:
@@ -112,7 +119,15 @@ class Scribe:
                     if len(rows):
                         seq, ticks, values, due, _, _ = rows.T
                         tables.append(self._armed(seq, ticks, values, due if running else None, cause, timebase))
+        tables += [self._expected(*row, timebase) for row in record.expected if row[2].timer == self.index]
         return tables
+
+    def _expected(self, seq: int, tick: int, it: Expectation, timebase: Timebase) -> Lines:
+        ticks = np.array([tick], np.int64)
+        return self._lines(
+            "guest_expected", instants(timebase, ticks) + self.world_ns, np.array([seq], np.int64),
+            tb=_timebase_column(timebase, ticks), what=it.what, low=it.low, high=it.high, found=it.found,
+        )  # fmt: skip
 
     def _train(self, train: Train, timebase: Timebase) -> list[Lines]:
         delivered, arm_ticks = train.delivered, train.arm_ticks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from livemig.machine.cpu import TimerState
@@ -17,13 +17,16 @@ class TimeState:
 
     Args:
         clock_ns: its virtual clock, which stands still. timebases: one for each CPU, all the same unless a strategy
-            took them apart. timers: of every CPU in turn, in the order of ``facility``.
+            took them apart. timers: of every CPU in turn, in the order of ``facility``. lags_ns: how long after TB,
+            whose instant this is, each CPU's timers are read or loaded while TB counts on; none, where it stands still
+            or that takes no time.
     """
 
     clock_ns: int
     timebases: tuple[Timebase, ...]
     timers: tuple[TimerState, ...]
     facility: TimerFacility
+    lags_ns: tuple[int, ...] = ()
 
     @property
     def timebase(self) -> Timebase:
@@ -55,6 +58,18 @@ class TimeState:
     def ticks(self, cpu: int) -> int:
         """The tick, on its timebase, at which ``cpu`` stands."""
         return self.timebases[cpu].ticks(self.clock_ns)
+
+    def lag_ns(self, cpu: int, own_ns: int = 0) -> int:
+        """How long after TB the timers of ``cpu`` are read or loaded; ``own_ns``: where that takes no time."""
+        return self.lags_ns[cpu] if self.lags_ns else own_ns
+
+    def lag(self, cpu: int) -> int:
+        """The same in ticks."""
+        return self.timebases[cpu].ticks(self.clock_ns + self.lag_ns(cpu)) - self.ticks(cpu)
+
+    def advanced(self, ns: int) -> TimeState:
+        """As TB reads ``ns`` later, if it counts on meanwhile."""
+        return replace(self, timebases=tuple(timebase.advanced(ns) for timebase in self.timebases))
 
     def reading(self, timer: int) -> int:
         """What the guest reads of ``timers[timer]``, signed."""

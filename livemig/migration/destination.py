@@ -6,6 +6,7 @@ It answers and never speaks unasked, until the guest runs here before its pages 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from livemig.errors import ProtocolError
 from livemig.machine import snapshot
 from livemig.machine.bounds import check_state, check_time
 from livemig.machine.machine import Machine
-from livemig.machine.time_state import Host
-from livemig.machine.version import NEWEST, version
+from livemig.machine.time_state import Host, HostView, TimeState
+from livemig.machine.version import NEWEST, MachineVersion, version
 from livemig.migration import zstd
 from livemig.migration.encoding import ENCODINGS, ZSTD
 from livemig.migration.frames import MAX_REASON, POSTCOPY_RAM, PROTOCOL_VERSION, Frame
@@ -23,6 +24,7 @@ from livemig.migration.postcopy_destination import PostcopyDestination
 from livemig.migration.settings import Settings
 from livemig.migration.side import Emit, Side, Wire
 from livemig.migration.status import Status
+from livemig.migration.steps import Steps
 from livemig.strategies.parts import joined, restore
 from livemig.strategies.strategy import Saved, Strategy
 from livemig.strategies.table import STRATEGIES
@@ -49,6 +51,9 @@ class Destination(Side):
         """Restored from a file: when, after the stop, is for this side to say."""
         self.strategy: Strategy | None = None
         self._snapshot_read: snapshot.Snapshot | None = None
+        self._steps = Steps(settings.load_step_ns, len(machine.cpus))
+        self.barriers: dict[str, int] = {}
+        """When the saved time was sent and came, and when each step of the load was taken."""
         self._saved: Saved = {}
 
     @property
@@ -106,9 +111,10 @@ class Destination(Side):
         machine, strategy, read = self.machine, self.strategy, self._snapshot_read
         assert strategy is not None
         assert read is not None
+        self.barriers |= self._steps.of_load(now)
         fresh = machine.time_state(now)
-        host = self.host.at(now)
-        machine.load_time(restore(strategy, fresh, self._saved, host, read.form))
+        host = self.host.at(self.barriers["tb-load"])
+        machine.load_time(self._loaded(strategy, fresh, host, read.form))
         for cpu, registers in zip(machine.cpus, read.cpus, strict=True):
             cpu.load_registers(registers)
         memory = read.memory
@@ -118,7 +124,7 @@ class Destination(Side):
             now, "state_restored", strategy=strategy.name, tb_before=fresh.tb(), tb_after=after.tb(),
             clock_ns=after.clock_ns, decr_before=[fresh.decr(i) for i in fresh.cpus],
             decr_after=[after.decr(i) for i in after.cpus], host=host.as_fields(), saved=read.time.together(),
-            machine_version=read.form.number, lost=read.form.lacks(),
+            machine_version=read.form.number, lost=read.form.lacks(), barriers=dict(self.barriers),
         )  # fmt: skip
         machine.resume(now)
         self.resumed_ns = now
@@ -134,6 +140,13 @@ class Destination(Side):
         self._send(now, "resumed")
         if self._all_there:
             self._receive_all(now)
+
+    def _loaded(self, strategy: Strategy, fresh: TimeState, host: HostView, form: MachineVersion) -> TimeState:
+        """The restored time, loaded step by step, as it is when the last one is over."""
+        if not (self._steps.step_ns and strategy.counts_on):
+            return restore(strategy, fresh, self._saved, host, form)
+        time = restore(strategy, replace(fresh, lags_ns=self._steps.lags_ns), self._saved, host, form)
+        return time.advanced(self._steps.total_ns)
 
     def fail(self, now: int, reason: str) -> None:
         """The link ended, or what came was refused. After ``switchover`` the guest is ours and goes on; in postcopy,
@@ -212,6 +225,7 @@ class Destination(Side):
         check_state(self.machine, read)
         check_time(restore(self.strategy, self.machine.time_state(now), self._saved, self.host.at(now), read.form), now)
         self._snapshot_read = read
+        self.barriers = {"send": frame.sent_ns, "receive": now}
         self._enter(now, Status.DEVICE, f"skipped: {', '.join(read.skipped)}" if read.skipped else "")
         self._send(now, "loaded", {"ram_digest": digest})
 
@@ -224,7 +238,7 @@ class Destination(Side):
         if self.by_file:
             resume_ns = stopped_ns + self.settings.downtime_ns
         self._emit(now, "switchover", resume_ns=resume_ns, sent_ns=frame.sent_ns)
-        self.due = max(now, resume_ns)
+        self.due = max(now + self._steps.total_ns, resume_ns)
         if self.postcopy is not None:
             self.postcopy.switched(now, self.due)
 
@@ -302,7 +316,7 @@ class Destination(Side):
         self.postcopy.answered(self.outbox[-1].arrives_ns)
         if self.owner == "source":
             self.owner = "destination"
-            self.due = self.postcopy.resume_ns = max(now, frame.fields["resume_ns"])
+            self.due = self.postcopy.resume_ns = max(now + self._steps.total_ns, frame.fields["resume_ns"])
             self._emit(now, "switchover", resume_ns=frame.fields["resume_ns"], sent_ns=frame.sent_ns)
         self.postcopy.go_on(now)
 

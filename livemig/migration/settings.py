@@ -92,6 +92,7 @@ class Settings:
         advance_at_most_ns: by how much guest time goes on where it comes to nothing; None for all of the pause.
             chunk_pages: pages that go on the wire in one frame.
         max_bandwidth, avail_switchover_bandwidth: bytes a second; 0 for no limit, and for the measured one.
+        save_step_ns, load_step_ns: host time from step to step (:class:`livemig.migration.steps.Steps`).
         cancel_at_ns: None for never. form: of the state that a source writes. convert_frequency: a destination takes a
             guest whose timebase has another frequency than its own.
     """
@@ -105,6 +106,8 @@ class Settings:
     avail_switchover_bandwidth: int = 0
     throttling: Throttling = Throttling()
     encodings: Encodings = Encodings()
+    save_step_ns: int = 0
+    load_step_ns: int = 0
     pause_before_switchover: bool = False
     cancel_at_ns: int | None = None
     form: MachineVersion = NEWEST

@@ -14,7 +14,7 @@ from livemig.errors import ProtocolError
 from livemig.machine import snapshot
 from livemig.machine.machine import Machine
 from livemig.machine.runstate import RunState
-from livemig.machine.time_state import Host
+from livemig.machine.time_state import Host, HostView, TimeState
 from livemig.migration.after_switchover import AfterSwitchover
 from livemig.migration.frames import MAX_REASON, POSTCOPY_RAM, PROTOCOL_VERSION, Frame
 from livemig.migration.page_sums import Sums, digest, sums_of
@@ -24,6 +24,7 @@ from livemig.migration.progress import progress
 from livemig.migration.settings import Settings
 from livemig.migration.side import Emit, Wire
 from livemig.migration.status import POSTCOPY, Status
+from livemig.migration.steps import Steps
 from livemig.strategies.parts import lost, parts
 from livemig.strategies.strategy import Strategy
 
@@ -56,6 +57,8 @@ class Source(AfterSwitchover):
         self._sums: Sums = np.zeros(0, np.uint64)
         self._parts = snapshot.TimeParts({})
         self._saved_at = self._asked_at = 0
+        self.barriers: dict[str, int] = {}
+        """When each step of the save was taken."""
         self._postcopies = self._start_postcopy = False
 
     # -- what the driver calls ------------------------------------------------------------------------------------
@@ -213,8 +216,9 @@ class Source(AfterSwitchover):
         machine.stop(now, RunState.FINISH_MIGRATE)
         self.precopy.stopped(now)
         self.stopped_ns = now
-        host = replace(self.host.at(now), peer=self.peer.best)
-        saved, self._saved_at = self.strategy.save(machine.time_state(now), host), host.time_of_day_ns
+        self._saved_at = self.host.at(now).time_of_day_ns
+        time, host = self._read_time(now)
+        saved = self.strategy.save(time, host)
         form = self.settings.form
         self._parts = parts(self.strategy, saved, form)
         facts = machine.facts(now)
@@ -223,17 +227,27 @@ class Source(AfterSwitchover):
         self._emit(
             now, "state_saved", strategy=self.strategy.name, tb=facts["tb"], clock_ns=facts["clock_ns"],
             decr=facts["decr"], host=host.as_fields(), saved=self._parts.together(),
-            machine_version=form.number, lost=lost(self.strategy, saved, form),
+            machine_version=form.number, lost=lost(self.strategy, saved, form), barriers=dict(self.barriers),
         )  # fmt: skip
         if self.settings.pause_before_switchover:
             self._enter(now, Status.PRE_SWITCHOVER)
         else:
             self._finish(now)
 
+    def _read_time(self, now: int) -> tuple[TimeState, HostView]:
+        """The stopped guest's time, as it is read step by step, and the host's clocks as TB is."""
+        time = self.machine.time_state(now)
+        steps = Steps(self.settings.save_step_ns, len(time.cpus))
+        self.barriers = steps.of_save(now)
+        host = replace(self.host.at(self.barriers["tb-read"]), peer=self.peer.best)
+        if steps.step_ns and self.strategy.counts_on:
+            time = replace(time.advanced(steps.step_ns), lags_ns=steps.lags_ns)
+        return time, host
+
     def _finish(self, now: int) -> None:
         self._enter(now, Status.DEVICE)
         self._last_pass = True
-        self.due = now
+        self.due = max(now, self.barriers["save"])
 
     def _finish_memory(self, now: int) -> None:
         """The last pass, the guest stopped, as fast as the link goes; then the snapshot. In postcopy, instead of the
@@ -258,7 +272,8 @@ class Source(AfterSwitchover):
         # one more trip of the link is to come: hold the guest here as long as the downtime asked for allows
         back = frame.arrives_ns - frame.sent_ns
         forth = now - self._asked_at - back
-        self.due = max(now, self._stopped_at() + self.settings.downtime_ns - max(2 * back, forth))
+        load_ns = Steps(self.settings.load_step_ns, len(self.machine.cpus)).total_ns
+        self.due = max(now, self._stopped_at() + self.settings.downtime_ns - load_ns - max(2 * back, forth))
 
     def _switch_over(self, now: int) -> None:
         """The point of no return: from here on the guest is the destination's, or nobody's until it says so."""

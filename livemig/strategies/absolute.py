@@ -25,7 +25,8 @@ class Absolute(Strategy):
     """TB is advanced by the blackout, but DECR is set to exactly the value that was saved.
 
     Source: the thread's patch; "this is subtly incorrect … DECR is frozen for the migration downtime" (#1).
-    Predicted, for a blackout of N ticks: TB right, DECR N too large, every interrupt that was armed N ticks late.
+    Predicted, for a blackout of N ticks: TB right, DECR N too large, every interrupt that was armed N ticks late. Where
+    the steps take time, N is from the read of a CPU's DECR to its load.
     """
 
     name = "absolute"
@@ -36,8 +37,10 @@ class Absolute(Strategy):
 
     def restore(self, fresh: TimeState, saved: Saved, host: HostView) -> TimeState:
         timebase = saved_timebase(saved, fresh.timebase.hz).advanced(self.advance_ns(saved, host))
-        now = timebase.ticks(saved["clock_ns"])
-        return restored(fresh, saved, (timebase,) * len(fresh.cpus), lambda i, _: now + saved["remaining"][i])
+        clock_ns = saved["clock_ns"]
+        loaded = [timebase.ticks(clock_ns + fresh.lag_ns(cpu)) for cpu in fresh.cpus]
+        timebases = (timebase,) * len(fresh.cpus)
+        return restored(fresh, saved, timebases, lambda i, _: loaded[fresh.cpu_of(i)] + saved["remaining"][i])
 
     def advance_ns(self, saved: Saved, host: HostView) -> int:
         """By how much TB goes on."""
@@ -53,6 +56,7 @@ class AbsoluteFrozenTb(Absolute):
     """
 
     name = "absolute-frozen-tb"
+    counts_on = False
 
     def advance_ns(self, saved: Saved, host: HostView) -> int:
         return 0

@@ -73,5 +73,5 @@ class KvmRandomDec(TbOffset):
         for cpu in time.cpus:
             main = cpu * time.per_cpu
             found = draw(saved["tb_value"], cpu) % (1 << time.facility.main.bits - 1)
-            timers[main] = replace(timers[main], count=Decrementer(time.ticks(cpu) + found, armed=True))
+            timers[main] = replace(timers[main], count=Decrementer(time.ticks(cpu) + time.lag(cpu) + found, armed=True))
         return replace(time, timers=tuple(timers))

@@ -21,6 +21,7 @@ class Nothing(Strategy):
     name = "none"
     fields: ClassVar[Fields] = {"clock_ns": INT}
     any_frequency = True
+    counts_on = False
 
     def save(self, time: TimeState, host: HostView) -> Saved:
         return {"clock_ns": time.clock_ns}

@@ -14,7 +14,7 @@ from livemig.timers.ticks import sign_extend
 from livemig.timers.timebase import Timebase
 
 SAVE_NS: Final = 5_000
-"""What it costs to save a CPU: the next one is saved so much later."""
+"""What it costs to save a CPU, where the scenario's steps take no time: the next one is saved so much later."""
 LOAD_NS: Final = 25_000
 """The same for loading."""
 
@@ -66,7 +66,8 @@ class PerCpuTimebase(TbOffset):
 
     Source: "the timebase is generally synchronized between cpus in the machine, and migrating it at the individual
     cpu could break that" (D. Gibson, the thread, #1). Predicted, where saving a CPU costs 5 us and loading one 25 us:
-    CPU i is i·20 us behind CPU 0, TB and DECR together.
+    CPU i is i·20 us behind CPU 0, TB and DECR together. Where the scenario's steps take time, s and l, it is
+    (i + 1)·(l - s) behind the world.
     """
 
     name = "per-cpu-timebase"
@@ -74,9 +75,10 @@ class PerCpuTimebase(TbOffset):
 
     def save(self, time: TimeState, host: HostView) -> Saved:
         each = enumerate(time.timebases)
-        return {**super().save(time, host), "cpu_tb": [tb.read(time.clock_ns + i * SAVE_NS) for i, tb in each]}
+        cpu_tb = [tb.read(time.clock_ns + time.lag_ns(i, i * SAVE_NS)) for i, tb in each]
+        return {**super().save(time, host), "cpu_tb": cpu_tb}
 
     def timebases(self, fresh: TimeState, saved: Saved, host: HostView) -> Sequence[Timebase]:
         clock_ns, gap, hz = saved["clock_ns"], gap_ns(saved, host), fresh.timebase.hz
         each = enumerate(saved["cpu_tb"])
-        return [Timebase(tb, clock_ns, hz).advanced(gap - i * LOAD_NS) for i, tb in each]
+        return [Timebase(tb, clock_ns, hz).advanced(gap - fresh.lag_ns(i, i * LOAD_NS)) for i, tb in each]

@@ -12,7 +12,7 @@ from livemig.timers.ticks import MASK64, NS_PER_S, ns_to_ticks
 from livemig.timers.timebase import Timebase
 
 READ_NS: Final = 1_000
-"""From one reading of the clock to the next."""
+"""From one reading of the clock to the next, where the scenario's steps take no time."""
 
 
 def through_ns(hz: int, ticks: int) -> int:
@@ -43,12 +43,13 @@ class DoubleRead(TbOffset):
     """TB is loaded by one reading of the clock, DECR by another, a microsecond later.
 
     Source: QEMU before ea62f8a5 ("Read time only once to perform decrementer write"). Predicted: TB right, DECR a
-    microsecond's ticks too small.
+    microsecond's ticks too small; where the scenario's steps take time, by those from TB's load to its CPU's.
     """
 
     name = "double-read"
 
     def expiry(self, fresh: TimeState, saved: Saved, timer: int, timebase: Timebase) -> int:
         clock_ns = saved["clock_ns"]
-        later = timebase.ticks(clock_ns + READ_NS) - timebase.ticks(clock_ns)
+        read_ns = fresh.lag_ns(fresh.cpu_of(timer), READ_NS)
+        later = timebase.ticks(clock_ns + read_ns) - timebase.ticks(clock_ns)
         return super().expiry(fresh, saved, timer, timebase) - later

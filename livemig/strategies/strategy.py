@@ -48,6 +48,9 @@ class Strategy(ABC):
     """What :meth:`save` gives: by name."""
     any_frequency: ClassVar[bool] = False
     """It may be restored on a machine whose timebase has another frequency."""
+    counts_on: ClassVar[bool] = True
+    """TB is read from what counts on while the guest is stopped, as KVM's does; else from a virtual clock that stands
+    still, and with it every timer, however long the steps of the crossing take."""
     measures_peer: ClassVar[bool] = False
     """On the source it wants to know how far the destination's time of day is from its own."""
 
@@ -111,8 +114,9 @@ def saved_timebase(saved: Saved, hz: int) -> Timebase:
 
 
 def save_remaining(time: TimeState) -> Saved:
-    """For every timer, the ticks until it reads 0; negative when that is over."""
-    return {"remaining": [state.count.expiry - time.ticks(time.cpu_of(i)) for i, state in enumerate(time.timers)]}
+    """For every timer, the ticks until it reads 0, as its CPU is read; negative when that is over."""
+    read = [time.ticks(cpu) + time.lag(cpu) for cpu in time.cpus]
+    return {"remaining": [state.count.expiry - read[time.cpu_of(i)] for i, state in enumerate(time.timers)]}
 
 
 def gap_ns(saved: Saved, host: HostView) -> int:
@@ -142,7 +146,8 @@ def restored(
             None if line < 0 else ticks - line,
         )
 
-    return TimeState(clock_ns, tuple(timebases), tuple(map(timer, range(len(fresh.timers)))), fresh.facility)
+    timers = tuple(map(timer, range(len(fresh.timers))))
+    return TimeState(clock_ns, tuple(timebases), timers, fresh.facility, fresh.lags_ns)
 
 
 def _stop_tick(saved: Saved, timebase: Timebase) -> int:

@@ -31,6 +31,7 @@ class VirtualClock(Strategy):
 
     fields: ClassVar[Fields] = {"clock_ns": INT, "remaining": PER_TIMER, **INTERRUPT_FIELDS}
     any_frequency = True
+    counts_on = False
 
     def save(self, time: TimeState, host: HostView) -> Saved:
         return {"clock_ns": time.clock_ns, **save_remaining(time), **save_interrupts(time)}

@@ -311,7 +311,7 @@ def test_arms_and_deliveries_are_conserved_whatever_the_log_says(
     total = result.interrupts
     ends = total.on_time + total.late + total.early + total.lost + total.superseded + total.pending
     assert total.armed == ends
-    assert total.delivered == total.on_time + total.late + total.early + total.doubled + total.stray
+    assert total.delivered == total.on_time + total.late + total.early + total.doubled + total.stray + total.repeated
     assert result.checks["conservation"].word == ("valid" if total.armed else "unknown")
 
 

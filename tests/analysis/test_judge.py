@@ -55,6 +55,7 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
         "superseded": 0,
         "pending": 0,
         "stray": 0,
+        "repeated": 0,
         "delivered": 2,
         "worst_late_ns": 0,
         "overdue_ns": 0,

@@ -59,6 +59,7 @@ def test_the_defaults_in_units():
                 "pets_for": "0ns", "bark": "pet",
             },
             "hypervisor": {"guest": "linux", "slice": "10ms", "nap_every": "0ns"},
+            "script": {"lines": ""},
             "memory": {
                 "dirty_rate": "20MiB/s", "locality": "uniform", "working_set_percent": 100, "hot_percent": 10,
                 "hot_share_percent": 90, "filled_percent": 50,
@@ -67,6 +68,7 @@ def test_the_defaults_in_units():
         "migration": {
             "strategy": "tb-offset", "time_policy": "advance", "machine_version": "newest",
             "frequency_policy": "refuse", "hops": 1, "hop_interval": "100ms", "start": "500ms", "downtime": "0ns",
+            "save_step": "0ns", "load_step": "0ns",
             "downtime_limit": "300ms", "max_passes": 30, "connect_timeout": "5s", "transport": "unix",
             "max_bandwidth": "0B/s", "avail_switchover_bandwidth": "0B/s", "convergence": "static",
             "downtime_steps": 10, "downtime_delay": "1.25min", "ramp_start": "150ms", "ramp_after": 3,

@@ -56,6 +56,8 @@ RANGES = {
     "guest.memory.filled_percent": ("", 0, 100),
     "migration.start": ("ns", 0, H),
     "migration.downtime": ("ns", 0, H),
+    "migration.save_step": ("ns", 0, S),
+    "migration.load_step": ("ns", 0, S),
     "migration.downtime_limit": ("ns", 0, 2000 * S),
     "migration.max_passes": ("", 1, 1000),
     "migration.hops": ("", 1, 10_000),
@@ -120,7 +122,7 @@ CHOICES = {
     "machine.small_values": ("wait", "immediate"),
     "machine.underflow_at": ("zero", "minus-one"),
     "machine.reset_decrementer": ("clock", "expired", "raised", "zero"),
-    "guest.kind": ("darwin", "linux", "periodic", "trace", "embedded", "hypervisor"),
+    "guest.kind": ("darwin", "linux", "periodic", "trace", "embedded", "hypervisor", "script"),
     "guest.darwin.distribution": ("uniform", "skewed"),
     "guest.periodic.rearm": ("drift-free", "fixed"),
     "guest.trace.repeat": (True, False),
@@ -157,7 +159,7 @@ TEXTS = {
     "engine.destination_version", "engine.kernel", "engine.initrd", "engine.append", "engine.arguments",
     "migration.tls_dir",
 } | {f"engine.{side}binary" for side in ("", "source_", "destination_")}  # fmt: skip
-OTHERS = {"run.rate", "machine.ram", "guest.trace.file", "migration.time_policy"} | TEXTS
+OTHERS = {"run.rate", "machine.ram", "guest.trace.file", "guest.script.lines", "migration.time_policy"} | TEXTS
 
 # In a configuration the left one must stay below the right one.
 ORDERED = (
@@ -246,7 +248,7 @@ def test_a_value_of_another_type_is_refused(key, value):
 def test_a_choice_takes_its_names_only_and_the_error_lists_them(key):
     for choice in CHOICES[key]:
         companion = COMPANIONS.get(choice, {}) if key in ("machine.model", "guest.kind") else {}
-        error = problem({key: choice, "guest.trace.file": "/log", **companion})
+        error = problem({key: choice, "guest.trace.file": "/log", "guest.script.lines": "wait 1", **companion})
         assert error is None
     error = problem({key: "nonesuch"})
     assert error.key == key
@@ -308,6 +310,7 @@ def names():
 
 PAIRED = {key for pair in ORDERED for key in pair} | {
     "guest.linux.decrementer_max", "machine.decrementer_bits", "guest.kind", "guest.trace.file",
+    "guest.script.lines",
     "link.cut_at", "link.cut_again_at",
     "migration.cancel_at", "migration.auto_converge", "migration.dirty_limit", "machine.model", "machine.hdecr_bits",
     "machine.timebase_hz", "guest.embedded.period", "guest.embedded.first", "guest.embedded.fit_bit",
@@ -319,7 +322,7 @@ PAIRED = {key for pair in ORDERED for key in pair} | {
 def agree_on_timers(numbers, choices):
     """Of model and guest the model decides; what has to fit into a timer does."""
     kind, embedded = choices["guest.kind"], choices["machine.model"] in ("ppc405", "e500")
-    if embedded != (kind == "embedded"):
+    if kind != "script" and embedded != (kind == "embedded"):
         choices["guest.kind"] = "embedded" if embedded else "darwin"
     numbers["machine.hdecr_bits"] = max(numbers["machine.hdecr_bits"], 32)
     numbers["guest.embedded.fit_bit"], numbers["guest.embedded.watchdog_bit"] = 16, 20
@@ -359,6 +362,7 @@ def configurations(draw):
     values["run.rate"] = draw(st.integers(1, 10**6)) / 1000
     values["machine.ram"] = f"{4 * draw(st.integers(2**8, 2**24))}KiB"
     values["guest.trace.file"] = "/logs/" + draw(names())
+    values["guest.script.lines"] = draw(st.sampled_from(["wait 1", "ee off\nwait 3ms # and so on; ee on"]))
     values |= {key: "/" + draw(names()) for key in sorted(TEXTS)}
     left_out = draw(st.sets(st.sampled_from(sorted(values.keys() - PAIRED))))
     return {key: value for key, value in values.items() if key not in left_out}

@@ -30,6 +30,7 @@ downtime_limit = "200us"
 
 POSTCOPY, AT_ONCE, SLOW = "migration.postcopy_ram=true", "migration.postcopy_start=0", "link.bandwidth=100Mbit/s"
 BUSY = "guest.memory.dirty_rate=100MiB/s"
+SCRIPT = "guest.kind=script"
 LINUX, PERIODIC, TRACE = "guest.kind=linux", "guest.kind=periodic", "guest.kind=trace"
 STEPPED = "migration.convergence=stepped"
 # writes as fast as the link: the passes neither shrink nor grow, and the ramp has time to rise
@@ -112,6 +113,7 @@ CHANGES: dict[str, list[str]] = {
     "guest.hypervisor.slice": [*HYPERVISOR, "guest.hypervisor.slice=3ms"],
     "guest.hypervisor.nap_every": [*HYPERVISOR, "guest.hypervisor.slice=1ms", "guest.hypervisor.nap_every=9ms"],
     "guest.kind": ["guest.kind=linux"],
+    "guest.script.lines": ["guest.script.lines=decr = 70", SCRIPT, "guest.script.lines=decr = 71"],
     "guest.sets_timebase": ["guest.sets_timebase=4096"],
     "guest.handler_time": ["guest.darwin.min=1us", "guest.handler_time=9us"],
     "guest.arm_delay": ["guest.arm_delay=2us"],
@@ -140,6 +142,8 @@ CHANGES: dict[str, list[str]] = {
     "migration.hop_interval": ["migration.hops=2", "migration.hop_interval=101ms"],
     "migration.start": ["migration.start=101ms"],
     "migration.downtime": ["migration.downtime=31ms"],
+    "migration.save_step": ["migration.save_step=10us"],
+    "migration.load_step": ["migration.load_step=10us"],
     "migration.downtime_limit": ["migration.downtime_limit=10ms"],
     "migration.max_passes": ["guest.memory.dirty_rate=4GiB/s", "migration.max_passes=2"],
     "migration.max_bandwidth": ["migration.max_bandwidth=10MiB/s"],

@@ -8,8 +8,9 @@ import pytest
 
 from livemig.guests.hypervisor import DECR, HDECR, Hypervisor
 from livemig.guests.periodic import Periodic
-from livemig.machine.cpu import Cpu, Masking
+from livemig.machine.cpu import Cpu
 from livemig.machine.record import INTERRUPT
+from livemig.machine.slot import Masking
 from livemig.timers.book3s import Book3S
 from livemig.timers.decrementer import DecrementerModel, Reset
 from livemig.timers.timebase import Timebase

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from test_train import StepByStep, rows
 
 from livemig.guests.periodic import Periodic
-from livemig.machine.cpu import Cpu, Masking
+from livemig.machine.cpu import Cpu
+from livemig.machine.slot import Masking
 from livemig.timers.book3s import Book3S
 from livemig.timers.decrementer import DecrementerModel
 from livemig.timers.timebase import Timebase

@@ -12,8 +12,9 @@ from livemig.guests.darwin import Darwin
 from livemig.guests.guest import Guest, TickGuest
 from livemig.guests.linux import Linux
 from livemig.guests.periodic import Periodic
-from livemig.machine.cpu import Cpu, Masking
+from livemig.machine.cpu import Cpu
 from livemig.machine.record import CAUSES, COALESCED, INTERRUPT, MASKED
+from livemig.machine.slot import Masking
 from livemig.timers.book3s import Book3S
 from livemig.timers.decrementer import DecrementerModel
 from livemig.timers.ticks import NEVER

@@ -9,6 +9,7 @@ from livemig.analysis.case import Case
 from livemig.analysis.checks.conservation import conservation
 from livemig.analysis.checks.decrementer import decr_matches_tb
 from livemig.analysis.checks.drift import drift_bounded
+from livemig.analysis.checks.expectations import guest_as_expected
 from livemig.analysis.checks.interrupts import (
     lateness_bounded,
     no_interrupt_lost,
@@ -57,6 +58,7 @@ CHECKS: Final[dict[str, Check]] = {
         ram_identical,
         blackout_as_configured,
         no_false_watchdog,
+        guest_as_expected,
         as_twin,
         as_if_never_migrated,
         conservation,
@@ -81,6 +83,7 @@ _ONLY_IF: Final[dict[Check, Callable[[Case], bool]]] = {
     drift_bounded: lambda case: len(case[Crossing].crossings) > 1,
     tb_not_throttled: lambda case: case[Throttled].stretches > 0,
     tb_error_within_bound: lambda case: case[StatedBound].any,
+    guest_as_expected: lambda case: case.manifest.rule.expectations > 0,
 }
 
 

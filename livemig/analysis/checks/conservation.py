@@ -14,7 +14,7 @@ def conservation(case: Case) -> Verdict:
     census = case[Census]
     for cpu, tally in enumerate(case[Account].per_cpu()):
         ended = tally.on_time + tally.late + tally.early + tally.lost + tally.superseded + tally.pending
-        answered = tally.on_time + tally.late + tally.early + tally.doubled + tally.stray
+        answered = tally.on_time + tally.late + tally.early + tally.doubled + tally.stray + tally.repeated
         for what, counted, summed in (
             ("arms", census.armed[cpu], ended),
             ("deliveries", census.delivered[cpu], answered),

@@ -195,7 +195,7 @@ class History:
             tb = here.tb if here else self._tb_at(t_ns)
             yield self._event(
                 t_ns, "state_saved", strategy=None, tb=tb, clock_ns=None, decr=decr, host=None, saved={"decr": decr},
-                machine_version=None, lost=[],
+                machine_version=None, lost=[], barriers={},
             )
 
     def _load(self, t_ns: int, line: Line) -> Iterator[Event]:
@@ -225,7 +225,7 @@ class History:
             yield self._event(
                 t_ns, "state_restored", strategy=None, tb_before=None, tb_after=here.tb, clock_ns=None,
                 decr_before=before, decr_after=after, host=None, saved={"decr": after},
-                machine_version=None, lost=[],
+                machine_version=None, lost=[], barriers={},
             )  # fmt: skip
 
     def _remember(self, line: Line, cpu: Cpu | None) -> None:
