@@ -101,7 +101,9 @@ def _migration(migration: Migration) -> Iterator[Conflict]:
         )
 
 
-_NO_DECREMENTER = ("decrementer_bits", "trigger", "small_values", "underflow_at", "reset_decrementer", "hdecr_bits")
+_NO_DECREMENTER = (
+    "decrementer_bits", "trigger", "small_values", "underflow_at", "reset_decrementer", "wrap", "hdecr_bits",
+)  # fmt: skip
 _EMBEDDED_TABLES = {"ppc405": "ppc40x", "e500": "booke"}
 _BITS_40X = {"fit_bit": (8, 12, 16, 20), "watchdog_bit": (16, 20, 24, 28)}
 _BITS_440 = {"fit_bit": (12, 16, 20, 24), "watchdog_bit": (20, 24, 28, 32)}
@@ -121,7 +123,7 @@ def _timers(config: Config) -> Iterator[Conflict]:
             f"guest.kind = '{kinds}'" if embedded else f"machine.model one of {models}",
         )
     for key in _NO_DECREMENTER if embedded else ():
-        if getattr(machine, key) != PRESETS[machine.model][key]:
+        if getattr(machine, key) != PRESETS[machine.model].get(key, "ignored"):
             yield Conflict(
                 (f"machine.{key}", "machine.model"),
                 f"a {machine.model} has no such decrementer",

@@ -72,6 +72,11 @@ class Machine(Section):
         "(expired; raised: and its interrupt is up), or 0 and never started (zero: QEMU 10 on mac99)"
     )
 
+    wrap: Literal["ignored", "acts"] = Field(
+        default="ignored",
+        description="a decrementer that goes round, from negative to positive, reads so and does nothing (ignored: "
+        "QEMU's TCG), or takes a level interrupt back and underflows again (acts: the architecture book)",
+    )
     hdecr_bits: int = Field(ge=0, le=56, description="width of the hypervisor decrementer; 0 where there is none")
     hdecr_trigger: Literal["edge", "level"] = Field(
         description="the same as `trigger` of the hypervisor decrementer (edge: QEMU 10; level: QEMU 7.2)"

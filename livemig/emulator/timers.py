@@ -23,13 +23,14 @@ def facility(config: Config) -> TimerFacility:
         return _ppc40x(config)
     if machine.model == "e500":
         return _booke(config)
+    wraps = machine.wrap == "acts"
     lag, small = 1 if machine.underflow_at == "minus-one" else 0, machine.small_values == "immediate"
     decrementer = DecrementerModel(
-        machine.decrementer_bits, machine.trigger == "level", small, lag, Reset(machine.reset_decrementer)
+        machine.decrementer_bits, machine.trigger == "level", small, lag, Reset(machine.reset_decrementer), wraps
     )
     if not machine.hdecr_bits:
         return Book3S(decrementer)
-    hdecr = DecrementerModel(machine.hdecr_bits, machine.hdecr_trigger == "level", small, lag, Reset.ZERO)
+    hdecr = DecrementerModel(machine.hdecr_bits, machine.hdecr_trigger == "level", small, lag, Reset.ZERO, wraps)
     return Book3S(decrementer, hdecr, machine.hdecr_in_nap == "discarded")
 
 

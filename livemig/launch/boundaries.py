@@ -3,10 +3,8 @@ strategy, every timer, edge and level, interrupts let in and masked. Exhaustive;
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -18,12 +16,11 @@ from livemig.config.presets import STRATEGIES
 from livemig.emulator.timers import facility
 from livemig.errors import UsageError
 from livemig.launch import run_directory
-from livemig.launch.in_process import run_in_process
-from livemig.launch.probe import Probe, triggers
+from livemig.launch.in_process import run_in_memory
+from livemig.launch.probe import MASKED_NS, Probe, triggers
 from livemig.strategies.order import LOAD_NS, SAVE_NS
 
 OFFSETS: Final = (-1, 0, 1)
-_SCRATCH = Path("/dev/shm")
 _TAIL_NS = 10_000_000
 """The run goes on for as long as two blackouts and this: what is late by one is seen."""
 _ATTEMPTS = 8
@@ -101,16 +98,14 @@ def boundaries(
     chosen = [name for name in STRATEGIES if name in strategies or name == own or not strategies]
     cells: list[Cell] = []
     barriers: dict[str, int] = {}
-    with tempfile.TemporaryDirectory(prefix="livemig-", dir=_SCRATCH if _SCRATCH.is_dir() else None) as scratch:
-        room = _Room(Path(scratch))
-        for strategy in chosen:
-            announce(strategy)
-            for timer in [name for name in there if name in timers or not timers]:
-                for trigger, keys in triggers(config):
-                    lane = _Lane(_scenario(config, strategy, keys), timer, room)
-                    cells += lane.cells(strategy, trigger)
-                    if strategy == own and not barriers:
-                        barriers = lane.barriers
+    for strategy in chosen:
+        announce(strategy)
+        for timer in [name for name in there if name in timers or not timers]:
+            for trigger, keys in triggers(config):
+                lane = _Lane(_scenario(config, strategy, keys), timer)
+                cells += lane.cells(strategy, trigger)
+                if strategy == own and not barriers:
+                    barriers = lane.barriers
     return Matrix(own, barriers, cells)
 
 
@@ -145,59 +140,45 @@ class _Run(NamedTuple):
     checks: tuple[str, ...]
 
 
-class _Room:
-    """Where runs are written; one takes the place of the last."""
-
-    def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
-
-    def prepare(self, config: Config) -> None:
-        """For runs of ``config``, which differ in their scripts alone; those expect nothing, and all cross."""
-        claim = {"status": "completed", "owner": "destination", "reason": "", "torn": []}
-        manifest = run_directory.manifest(config, "boundaries") | {"complete": True, "migration": claim}
-        run_directory.write(self._scratch, manifest)
-
-    def run(self, config: Config, timer: str) -> _Run:
-        from livemig.analysis.judge import judge
-
-        for log in self._scratch.glob("*.jsonl"):
-            log.unlink()
-        outcome = run_in_process(config, self._scratch)
-        if outcome.status != "completed":
-            raise UsageError(f"boundaries: the guest does not cross: {outcome.status} {outcome.reason}".rstrip())
-        result = judge(self._scratch)
-        failed = tuple(name for name, check in result.checks.items() if check.word == "invalid")
-        return _seen(self._scratch, config.machine.cpus, timer, failed)
-
-
 _TOLD: Final = (b'"interrupt"', b'"state_saved"', b'"state_restored"', b'"machine_stopped"', b'"machine_resumed"')
 
 
-def _seen(directory: Path, cpus: int, timer: str, failed: tuple[str, ...]) -> _Run:
+def _run(config: Config, timer: str) -> _Run:
+    """Run it, in memory, and judge it."""
+    from livemig.analysis.judge import judge_logs
+    from livemig.analysis.manifest import Manifest
+
+    outcome, logs = run_in_memory(config)
+    if outcome.status != "completed":
+        raise UsageError(f"boundaries: the guest does not cross: {outcome.status} {outcome.reason}".rstrip())
+    result = judge_logs(Manifest.parse(run_directory.ended(config, asdict(outcome))), *logs.values())
+    failed = tuple(name for name, check in result.checks.items() if check.word == "invalid")
+    return _seen(logs.values(), config.machine.cpus, timer, failed)
+
+
+def _seen(logs: Iterable[bytes], cpus: int, timer: str, failed: tuple[str, ...]) -> _Run:
     barriers: dict[str, int] = {}
     taken_ns: list[list[int]] = [[] for _ in range(cpus)]
     stop_ns = resume_ns = 0
-    for side in ("source", "destination"):
-        lines = (directory / f"{side}.jsonl").read_bytes().splitlines()
-        for event in (orjson.loads(line) for line in lines if any(told in line for told in _TOLD)):
-            match event["event"]:
-                case "state_saved" | "state_restored":
-                    barriers |= event["barriers"]
-                case "machine_stopped":
-                    stop_ns = event["t_ns"]
-                case "machine_resumed":
-                    resume_ns = event["t_ns"]
-                case "interrupt" if event["timer"] == timer:
-                    taken_ns[event["cpu"]].append(event["t_ns"])
+    lines = (line for log in logs for line in log.splitlines() if any(told in line for told in _TOLD))
+    for event in map(orjson.loads, lines):
+        match event["event"]:
+            case "state_saved" | "state_restored":
+                barriers |= event["barriers"]
+            case "machine_stopped":
+                stop_ns = event["t_ns"]
+            case "machine_resumed":
+                resume_ns = event["t_ns"]
+            case "interrupt" if event["timer"] == timer:
+                taken_ns[event["cpu"]].append(event["t_ns"])
     return _Run(barriers, stop_ns, resume_ns, taken_ns, failed)
 
 
 class _Lane:
     """One timer under one strategy."""
 
-    def __init__(self, config: Config, timer: str, room: _Room) -> None:
-        self._config, self._timer, self._room = config, timer, room
-        room.prepare(config)
+    def __init__(self, config: Config, timer: str) -> None:
+        self._config, self._timer = config, timer
         long_ns = 4 * (config.migration.downtime + _TAIL_NS)
         idle = self._crossed("wait 1", 0, _TAIL_NS, _TAIL_NS + long_ns)
         blackout_ns = idle.resume_ns - idle.stop_ns
@@ -242,7 +223,7 @@ class _Lane:
         config = self._config
         script = config.guest.script.model_copy(update={"lines": lines})
         guest = config.guest.model_copy(update={"script": script, "sets_timebase": sets_timebase})
-        return self._room.run(
+        return _run(
             config.model_copy(update={
                 "guest": guest,
                 "migration": config.migration.model_copy(update={"start": start_ns}),
@@ -267,8 +248,6 @@ class _Lane:
 
     def _masked_on(self, run: _Run) -> int:
         """For how much of guest time after the resume interrupts stay masked."""
-        from livemig.launch.probe import MASKED_NS
-
         began = self._probe.instant_ns(self._probe.tick(self._first.stop_ns - MASKED_NS))
         return began + 2 * MASKED_NS - run.stop_ns
 

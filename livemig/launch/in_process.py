@@ -29,6 +29,7 @@ from livemig.launch.memory_pipe import Pipe
 from livemig.launch.outcome import PairOutcome, arrived
 from livemig.link.faults.link import FaultyLink
 from livemig.machine.cpu import Cpu
+from livemig.migration.source import Source
 from livemig.migration.status import Status
 from livemig.timers.ticks import NEVER
 
@@ -255,9 +256,21 @@ class _Pair:
         if self._connected:
             self._hang_up(side, now)
 
+    def _after_hops(self, torn: tuple[str, ...]) -> PairOutcome:
+        """How the last hop that was begun ended, and who has the guest; each side plays another role by then."""
+        sides: dict[str, Emulator] = {SOURCE: self._source, DESTINATION: self._destination}
+        sends = next((side for side in sides.values() if isinstance(side.side, Source)), self._source)
+        takes = self._destination if sends is self._source else self._source
+        owner = takes.owner if takes.side.owner == DESTINATION else sends.owner
+        if sides.get(owner) in self._killed:
+            return PairOutcome(str(sends.side.status), "none", f"the {owner}, which had the guest, was killed", torn)
+        return PairOutcome(str(sends.side.status), owner, sends.side.reason, torn)
+
     def _outcome(self) -> PairOutcome:
         source, destination = self._source, self._destination
         torn = tuple(name for name, side in ((SOURCE, source), (DESTINATION, destination)) if side in self._killed)
+        if max(source.hops.number, destination.hops.number) > 1:
+            return self._after_hops(torn)
         if destination.side.owner == DESTINATION:
             if destination in self._killed:
                 return PairOutcome("completed", "none", "the destination, which had the guest, was killed", torn)

@@ -197,6 +197,7 @@ class Cpu:
         main = self.main
         return (
             self.blocked_at is None
+            and main.count.armed
             and main.due != NEVER
             and main.due >= self.now
             and main.step_at == self.thread_at == NEVER

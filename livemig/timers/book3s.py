@@ -16,6 +16,7 @@ from livemig.timers.decrementer import (
     Line,
     Reset,
     at_reset,
+    goes_round,
     store,
     underflows,
 )
@@ -73,6 +74,9 @@ class Book3S(TimerFacility):
     def lag(self, timer: int) -> int:
         return self.models[timer].underflow_lag
 
+    def due(self, timer: int, count: Decrementer) -> int:
+        return count.happens(self.models[timer])
+
     def reading(self, timer: int, count: Decrementer, tick: int) -> int:
         return count.read(self.models[timer], tick)
 
@@ -85,14 +89,21 @@ class Book3S(TimerFacility):
         return Change(_with(state, timer, count), (Effect(timer, line, tick, value & model.mask),))
 
     def expire(self, state: Timers, timer: int, tick: int, tb: int) -> Change:
-        count = state.counts[timer]
-        new = _with(state, timer, underflows(self.models[timer], count))
+        count, model = state.counts[timer], self.models[timer]
+        if not count.armed:
+            new = _with(state, timer, goes_round(model, count))
+            line = Line.LOWER if model.level else Line.KEEP
+            wrote = new.counts[timer].expiry - tick & model.mask
+            return Change(new, (Effect(timer, line, wrote=wrote, reloaded=True),))
+        new = _with(state, timer, underflows(model, count))
         if self._discards(state, timer):
             return Change(new)
-        return Change(new, (Effect(timer, Line.RAISE, self.due(timer, count)),))
+        return Change(new, (Effect(timer, Line.RAISE, count.due(model)),))
 
     def promised(self, state: Timers, timer: int) -> int:
-        return NEVER if self._discards(state, timer) else self.due(timer, state.counts[timer])
+        """One that has underflowed raises no more before it is written, but for going round, which arms it anew."""
+        count = state.counts[timer]
+        return NEVER if self._discards(state, timer) or not count.armed else self.due(timer, count)
 
     def _discards(self, state: Timers, timer: int) -> bool:
         return timer == HDECR and self.nap_discards and state.spr[0] == 1
@@ -113,6 +124,7 @@ class Book3S(TimerFacility):
             "small_values": "immediate" if model.small_values_raise else "wait",
             "underflow_at": "minus-one" if model.underflow_lag else "zero",
             "reset_decrementer": str(model.reset),
+            "wrap": "acts" if model.wraps else "ignored",
         }
         if hdecr is None:
             return fields

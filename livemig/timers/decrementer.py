@@ -12,7 +12,7 @@ from enum import Enum, StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
-from livemig.timers.ticks import sign_extend
+from livemig.timers.ticks import NEVER, sign_extend
 
 RESET_VALUE = 0xFFFFFFFF
 """What QEMU writes into DECR when the machine starts (``cpu_ppc_set_tb_clk``)."""
@@ -52,6 +52,9 @@ class DecrementerModel:
         underflow_lag: ticks after DECR reads 0 at which it underflows: 0 as QEMU's timer has it, 1 by the book
             (DECR reads -1, its sign bit has just turned).
         reset: what it is at power-on.
+        wraps: it acts on going from its most negative value to its greatest: a level's line falls, as the sign bit is
+            0 again, and the underflow 2^(bits - 1) ticks later raises as the first one did (the book). Else it reads
+            so, and nothing happens until it is written (QEMU's TCG).
     """
 
     bits: int = 32
@@ -59,6 +62,7 @@ class DecrementerModel:
     small_values_raise: bool = False
     underflow_lag: int = 0
     reset: Reset = Reset.CLOCK
+    wraps: bool = False
 
     @cached_property
     def mask(self) -> int:
@@ -85,6 +89,12 @@ class Decrementer(NamedTuple):
         """The tick at which it underflows, if it is armed."""
         return self.expiry + model.underflow_lag
 
+    def happens(self, model: DecrementerModel) -> int:
+        """The tick at which it does something by itself: it underflows, or, having done so, goes round; or NEVER."""
+        if self.armed:
+            return self.due(model)
+        return self.expiry + model.half + 1 if model.wraps else NEVER
+
 
 def store(model: DecrementerModel, old: Decrementer, ticks: int, value: int) -> tuple[Decrementer, Line]:
     """``mtdec`` of ``value`` at ``ticks``: the new decrementer, and what happens to the interrupt line.
@@ -97,14 +107,21 @@ def store(model: DecrementerModel, old: Decrementer, ticks: int, value: int) -> 
     negative = value >= model.half
     rises = negative and (model.level or old.read(model, ticks) >= 0)
     if rises or (model.small_values_raise and value < 3):
-        return Decrementer(ticks + value, armed=False), Line.RAISE
+        over = model.mask + 1 if negative and model.wraps else 0  # it read 0 in the past
+        return Decrementer(ticks + value - over, armed=False), Line.RAISE
     lowers = model.level and not negative
     return Decrementer(ticks + value, armed=True), Line.LOWER if lowers else Line.KEEP
 
 
 def underflows(model: DecrementerModel, old: Decrementer) -> Decrementer:
-    """After the timer has run out: it keeps counting below zero, and raises no more until it is written."""
+    """After the timer has run out: it keeps counting below zero, and raises no more until it is written, or has gone
+    round where that matters."""
     return Decrementer(old.expiry, armed=False)
+
+
+def goes_round(model: DecrementerModel, old: Decrementer) -> Decrementer:
+    """Its sign bit has turned 0 by itself: it counts down to the next underflow."""
+    return Decrementer(old.expiry + model.mask + 1, armed=True)
 
 
 def at_reset(model: DecrementerModel) -> Decrementer:
@@ -115,7 +132,9 @@ def at_reset(model: DecrementerModel) -> Decrementer:
     """
     match model.reset:
         case Reset.CLOCK:
-            return Decrementer(RESET_VALUE, armed=not model.level or model.half > RESET_VALUE)
+            armed = not model.level or model.half > RESET_VALUE
+            over = model.mask + 1 if model.wraps and not armed else 0
+            return Decrementer(RESET_VALUE - over, armed)
         case Reset.ZERO:
             return Decrementer(0, armed=False)
         case _:

@@ -33,6 +33,7 @@ def test_the_defaults_in_units():
             "model": "g3beige", "cpus": 1, "ram": "64MiB", "timebase_hz": "16.6MHz", "decrementer_bits": 32,
             "trigger": "edge", "small_values": "wait", "underflow_at": "zero", "reset_decrementer": "clock",
             "hdecr_bits": 0, "hdecr_trigger": "edge", "hdecr_in_nap": "discarded",
+            "wrap": "ignored",
             "ppc40x": {
                 "level": True, "wrc_sticky": True, "wrs_survives": True, "watchdog_critical": True,
                 "pit_needs_pie": False, "pit_ignores_small": False, "pit_reads_on": False, "tcr_write_restarts": False,

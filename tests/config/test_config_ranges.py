@@ -122,6 +122,7 @@ CHOICES = {
     "machine.small_values": ("wait", "immediate"),
     "machine.underflow_at": ("zero", "minus-one"),
     "machine.reset_decrementer": ("clock", "expired", "raised", "zero"),
+    "machine.wrap": ("ignored", "acts"),
     "guest.kind": ("darwin", "linux", "periodic", "trace", "embedded", "hypervisor", "script"),
     "guest.darwin.distribution": ("uniform", "skewed"),
     "guest.periodic.rearm": ("drift-free", "fixed"),
@@ -329,7 +330,8 @@ def agree_on_timers(numbers, choices):
     longest = (2**31 - 1) * S // numbers["machine.timebase_hz"]
     for key in ("guest.embedded.period", "guest.embedded.first", "guest.hypervisor.slice"):
         numbers[key] = min(numbers[key], longest)
-    return {"decrementer_bits", "trigger", "small_values", "underflow_at", "reset_decrementer", "hdecr_bits"} if (
+    return {"decrementer_bits", "trigger", "small_values", "underflow_at", "reset_decrementer", "hdecr_bits",
+            "wrap"} if (
         embedded) else set()
 
 

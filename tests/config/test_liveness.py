@@ -61,6 +61,8 @@ CHANGES: dict[str, list[str]] = {
                              "machine.small_values=immediate"],
     "machine.underflow_at": ["machine.underflow_at=minus-one"],
     "machine.reset_decrementer": ["machine.reset_decrementer=zero"],
+    "machine.wrap": ["machine.trigger=level", SCRIPT, "guest.script.lines=ee off; decr = 0x80000000; wait 9; ee on",
+                     "machine.wrap=acts"],
     "machine.hdecr_bits": ["machine.hdecr_bits=56"],
     "machine.hdecr_trigger": [*HYPERVISOR, "guest.handler_time=4ms", "guest.arm_delay=4ms",
                               "guest.hypervisor.slice=5ms", "machine.hdecr_trigger=level"],

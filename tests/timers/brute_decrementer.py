@@ -7,13 +7,16 @@ from __future__ import annotations
 
 
 class TickByTick:
-    """``register`` is unsigned. ``timer``: whether an underflow to come will be noticed."""
+    """``register`` is unsigned. ``timer``: whether an underflow to come will be noticed. ``wraps``: what happens as the
+    sign bit turns 0 by itself: a level's line goes down with it, and the underflow after it will be noticed."""
 
-    def __init__(self, bits: int, level: bool, small: bool, at_minus_one: bool, register: int, timer: bool) -> None:
+    def __init__(
+        self, bits: int, level: bool, small: bool, at_minus_one: bool, register: int, timer: bool, wraps: bool = False
+    ) -> None:
         self.size = 1 << bits
         self.sign = 1 << (bits - 1)
         self.level, self.small, self.at_minus_one = level, small, at_minus_one
-        self.register, self.timer = register, timer
+        self.register, self.timer, self.wraps = register, timer, wraps
         self.line = False
         self.raised_at: list[int] = []
         self.now = 0
@@ -34,7 +37,12 @@ class TickByTick:
 
     def tick(self) -> None:
         self.now += 1
+        was_negative = bool(self.register & self.sign)
         self.register = (self.register - 1) % self.size
+        if self.wraps and was_negative and not self.register & self.sign:
+            self.timer = True
+            if self.level:
+                self.line = False
         self._notice()
 
     def write(self, value: int) -> None:

@@ -11,6 +11,7 @@ from livemig.timers.decrementer import (
     DecrementerModel,
     Line,
     at_reset,
+    goes_round,
     store,
     underflows,
 )
@@ -43,34 +44,39 @@ def test_it_sign_extends_over_its_width() -> None:
     level=st.booleans(),
     small=st.booleans(),
     lag=st.sampled_from([0, 1]),
+    wraps=st.booleans(),
     first=st.integers(0, 255),
-    script=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=6),
+    script=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), max_size=6),
 )
 def test_it_raises_at_the_ticks_at_which_one_counted_by_hand_raises(
-    level: bool, small: bool, lag: int, first: int, script: list[tuple[int, int]]
+    level: bool, small: bool, lag: int, wraps: bool, first: int, script: list[tuple[int, int]]
 ) -> None:
-    model = DecrementerModel(8, level, small, lag)
-    oracle = TickByTick(8, level, small, lag == 1, register=first, timer=False)
-    ours = Decrementer(first, armed=False)
+    model = DecrementerModel(8, level, small, lag, wraps=wraps)
+    oracle = TickByTick(8, level, small, lag == 1, register=first, timer=False, wraps=wraps)
+    ours = Decrementer(first - 256 if first >= 128 else first, armed=False)
     raised: list[int] = []
-    now = 0
+    line_up, now = False, 0
     for wait, value in script:
         for _ in range(wait):
             now += 1
             oracle.tick()
-            if ours.armed and ours.due(model) == now:
+            if ours.happens(model) == now and ours.armed:
                 raised.append(now)
-                ours = underflows(model, ours)
+                line_up, ours = True, underflows(model, ours)
+            elif ours.happens(model) == now:
+                line_up, ours = line_up and not level, goes_round(model, ours)
             assert ours.read(model, now) == oracle.signed
+            assert line_up == oracle.line
         ours, line = store(model, ours, now, value)
         oracle.write(value)
-        if line is Line.RAISE:
+        if line is Line.RAISE or (ours.armed and ours.happens(model) == now):
             raised.append(now)
-        elif ours.armed and ours.due(model) == now:
-            raised.append(now)
-            ours = underflows(model, ours)
+            line_up, ours = True, underflows(model, ours)
+        elif line is Line.LOWER:
+            line_up = False
         assert ours.read(model, now) == oracle.signed
         assert raised == oracle.raised_at
+        assert line_up == oracle.line
 
 
 @pytest.mark.parametrize(
