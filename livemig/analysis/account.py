@@ -24,6 +24,7 @@ from typing import NamedTuple
 from livemig.analysis.attribution import Attribution
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.faults import Faults
+from livemig.analysis.held import Held, covered_ns
 from livemig.analysis.layout import ARMED
 from livemig.analysis.level import is_up
 from livemig.analysis.log import Event, Place
@@ -94,7 +95,8 @@ class Account(Observer):
 
     Args:
         crossing, policy: seen before it at every event; ``policy`` may be left out where the manifest names one.
-        attribution: told of every interrupt that is late. faults: of postcopy; a CPU that stands takes no interrupt.
+        attribution: told of every interrupt that is late. faults: of postcopy, held: of hosts; a CPU that stands
+            takes no interrupt.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Account(Observer):
         policy: TimePolicy | None = None,
         attribution: Attribution | None = None,
         faults: Faults | None = None,
+        held: Held | None = None,
     ) -> None:
         rule = manifest.rule
         self.cells: dict[Key, Cell] = {}
@@ -117,6 +120,7 @@ class Account(Observer):
         self._attribution = attribution
         self._faults = faults or Faults(self._policy, manifest.machine.timebase_hz)
         self._machine = manifest.machine
+        self._held = held or Held(crossing, self._policy, manifest.machine.timebase_hz)
         self._level = manifest.machine.trigger == "level"
         self._cpus = manifest.machine.cpus
         self._sign = manifest.machine.decrementer_bits - 1
@@ -327,7 +331,7 @@ class Account(Observer):
         # Raised late is late; from there on the guest masks it, except while it stands still.
         raised = max(due, now if arm.raised is None else arm.raised)
         late = raised - due + self._stood_still(key[0], arm, raised, now)
-        patience = self._lost_after + self._faults.stood_ns(key[0], due, now)
+        patience = self._lost_after + self._stood_ns(key[0], due, now)
         if late > patience + self._crossing.paused_since(arm.epoch):
             tally.stray += 1
             self._lose(key, tally, arm, late)
@@ -345,17 +349,20 @@ class Account(Observer):
             self._note("unexplained", key, arm.deadline_ns, unexplained, seen)
 
     def _stood_still(self, cpu: int, arm: Arm, begin: int, end: int) -> int:
-        """For how much of this stretch of guest time the guest stood still, or its CPU for want of a page."""
-        faulted = self._faults.stood_ns(cpu, begin, end)
+        """For how much of this stretch of guest time the guest stood still, or its CPU did, or its host."""
+        stood = self._stood_ns(cpu, begin, end)
         if self._epoch == arm.epoch:
-            return faulted
-        return min(faulted + self._policy.stood_still_ns(begin, end), end - begin)
+            return stood
+        return min(stood + self._policy.stood_still_ns(begin, end), end - begin)
+
+    def _stood_ns(self, cpu: int, begin: int, end: int) -> int:
+        return covered_ns((*self._faults.within(cpu, begin, end), *self._held.within(begin, end)))
 
     def _lose_if_overdue(self, key: Key, tally: Tally, arm: Arm, now: int) -> bool:
         if arm.due is None:
             return False
         since = max(arm.due, self._resumed)
-        overdue = now - since - self._faults.stood_ns(key[0], since, now)
+        overdue = now - since - self._stood_ns(key[0], since, now)
         if overdue <= max(self._tolerance(arm), self._patience):
             return False
         self._lose(key, tally, arm, now - arm.due)

@@ -4,6 +4,7 @@ Its time from when it was due to its delivery is cut at instants that the logs s
 
 * the guest runs, and
     * its CPU stands for a page that has not arrived: ``postcopy_fault``,
+    * its host does not run it, by the scenario's wish: ``host_stopped``,
     * the interrupt is raised: ``guest_masked``, the guest has it masked,
     * it is not, after a blackout that the arm crossed: ``restore``, the timer was set too late,
     * it is not, otherwise: ``unexplained``;
@@ -32,6 +33,7 @@ from typing import Any, Final, NamedTuple
 from livemig.analysis.continuity import tb_moved
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.faults import Faults
+from livemig.analysis.held import Held
 from livemig.analysis.log import Event, Place
 from livemig.analysis.manifest import Manifest
 from livemig.analysis.observer import Handler, Observer
@@ -48,6 +50,7 @@ PARTS: Final = (
     "restore",
     "offset_rounding",
     "postcopy_fault",
+    "host_stopped",
     "unexplained",
 )
 WORST: Final = 10
@@ -134,7 +137,8 @@ class Attribution(Observer):
     """Keeps the parts of every blackout; the account tells it of what is late."""
 
     def __init__(
-        self, manifest: Manifest, crossing: Crossing, policy: TimePolicy, faults: Faults | None = None
+        self, manifest: Manifest, crossing: Crossing, policy: TimePolicy, faults: Faults | None = None,
+        held: Held | None = None,
     ) -> None:
         self.worst: list[Late] = []
         """The latest, the latest of all first."""
@@ -143,6 +147,7 @@ class Attribution(Observer):
         self._hz, self._asked = manifest.machine.timebase_hz, manifest.rule.downtime_ns
         self._crossing, self._policy = crossing, policy
         self._faults = faults or Faults(policy, self._hz)
+        self._held = held or Held(crossing, policy, self._hz)
         self._passes: tuple[int, int] | None = None
         self._loaded: int | None = None
         self._spans: list[list[Span]] = []
@@ -189,6 +194,7 @@ class Attribution(Observer):
         """An interrupt that was ``due`` came ``now``, in guest time; ``epoch``: how many pauses were before its arm."""
         spans = [span for pause in self._spans[epoch:] for span in pause]
         spans += [Span(begin, end, "postcopy_fault") for begin, end in self._faults.within(cpu, due, now)]
+        spans += [Span(begin, end, "host_stopped") for begin, end in self._held.within(due, now)]
         resumed = self._resumed[epoch] if epoch < len(self._resumed) else None
         parts = split(due, now, self._hz, spans, raised, resumed)
         rounding = min(parts["restore"], sum(self._rounding[epoch:]))

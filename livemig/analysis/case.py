@@ -12,6 +12,7 @@ from livemig.analysis.continuity import reading_ticks
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.expectations import Expectations
 from livemig.analysis.faults import Faults
+from livemig.analysis.held import Held
 from livemig.analysis.log import Event, Log, Place
 from livemig.analysis.manifest import ADVANCE, Manifest
 from livemig.analysis.observer import Observer, close, observe
@@ -55,14 +56,16 @@ class Case:
         crossing = Crossing()
         policy = TimePolicy(manifest, crossing)
         faults = Faults(policy, manifest.machine.timebase_hz)
-        attribution = Attribution(manifest, crossing, policy, faults)
+        held = Held(crossing, policy, manifest.machine.timebase_hz)
+        attribution = Attribution(manifest, crossing, policy, faults, held)
         timebase = Timebase(manifest.machine.timebase_hz, crossing, reading_ticks(manifest))
         self._observers: dict[type[Observer], Observer] = {
             Crossing: crossing,  # First: the others ask it who owns the guest.
             TimePolicy: policy,
             Faults: faults,
+            Held: held,
             Attribution: attribution,
-            Account: Account(manifest, crossing, policy, attribution, faults),
+            Account: Account(manifest, crossing, policy, attribution, faults, held),
             Timebase: timebase,
             Unserved: Unserved(crossing, timebase),
             Ownership: Ownership(crossing),
@@ -76,7 +79,7 @@ class Case:
         if manifest.machine.watchdog:
             self._observers[Watchdog] = Watchdog(crossing)
         if twin is not None:
-            self._observers[Twin] = Twin(twin, manifest.rule.clock == "virtual", crossing, faults)
+            self._observers[Twin] = Twin(twin, manifest.rule.clock == "virtual", crossing, faults, held)
 
         observers = list(self._observers.values())
         self._crashed = observe(interleaved(stretches(source), stretches(destination)), observers, directory)

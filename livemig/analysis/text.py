@@ -62,7 +62,10 @@ def _crossed_well(result: Result) -> str:
     crossed = f"crossed in {blackout}" if hops < 2 else f"crossed {hops:,} times, in {blackout} at most,"
     if not total.late:
         return f"the guest {crossed} and every interrupt came when it was due"
-    late = f"{plural(total.late, 'interrupt')} late, by the blackout{'s' if hops > 1 else ''} alone"
+    by = f"the blackout{'s' if hops > 1 else ''}"
+    if result.attributed.total.get("host_stopped"):
+        by += " and hosts that stood still"
+    late = f"{plural(total.late, 'interrupt')} late, by {by} alone"
     return f"the guest {crossed} and lost nothing; {late}"
 
 

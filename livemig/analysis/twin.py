@@ -1,8 +1,9 @@
 """The same guest, never migrated, beside this run.
 
-Until the stop the two must be equal, event by event. After it a guest that arms its timers anew from every
-handler goes its way later by the blackout: it misses what the twin had inside the blackout (if it arms to
-absolute times) or in the twin's last stretch of that length (if it arms relative to the handler).
+Until the stop, or until a host stands still, the two must be equal, event by event. After it a guest that
+arms its timers anew from every handler goes its way later by the blackout: it misses what the twin had inside
+the blackout (if it arms to absolute times) or in the twin's last stretch of that length (if it arms relative
+to the handler).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.faults import Faults
+from livemig.analysis.held import Held, covered_ns
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
 from livemig.analysis.stretch import Stretch
@@ -28,14 +30,21 @@ class Twin(Observer):
         exact: virtual time, where both must be equal to the nanosecond; else only counts are compared.
     """
 
-    def __init__(self, history: Iterable[tuple[Event, Place]], exact: bool, crossing: Crossing, faults: Faults) -> None:
+    def __init__(
+        self,
+        history: Iterable[tuple[Event, Place]],
+        exact: bool,
+        crossing: Crossing,
+        faults: Faults,
+        held: Held,
+    ) -> None:
         self.differs: tuple[Evidence, ...] = ()
         """The first event before the stop that only one of them has, or that they have otherwise."""
         self.delivered: Counter[int] = Counter()
         """The twin's deliveries by CPU, up to the end of this run."""
         self.excused: Counter[int] = Counter()
         """How many of them a guest may miss for having stood still."""
-        self._crossing, self._faults = crossing, faults
+        self._crossing, self._faults, self._held = crossing, faults, held
         self._twin = _guest_events(history)
         self._next = next(self._twin, None)
         self._exact = exact
@@ -63,13 +72,15 @@ class Twin(Observer):
     def _walks(self, side: str) -> bool:
         """Whether what ``side`` does is held against the twin's: until the first stop, or the first difference."""
         crossing = self._crossing
-        held = self._exact and not self.differs and crossing.running is not None and not crossing.pauses
-        return held and side == crossing.owner
+        alike = self._exact and not self.differs and crossing.running is not None and not crossing.pauses
+        return alike and side == crossing.owner and self._held.first_ns is None
 
     def close(self, end_ns: int) -> None:
         """Count what the twin did after the stop, up to ``end_ns``, the end of this run."""
         pauses, stood_still = self._crossing.pauses, self._crossing.paused_ns
         stop_ns = pauses[0][0] if pauses else end_ns
+        if (held_ns := self._held.first_ns) is not None:
+            stop_ns = min(stop_ns, held_ns)
         inside: Counter[int] = Counter()
         last: Counter[int] = Counter()
         while self._next is not None and (now := self._next[0]["t_ns"]) <= end_ns:
@@ -80,11 +91,13 @@ class Twin(Observer):
                 cpu = theirs["cpu"]
                 self.delivered[cpu] += 1
                 stood = any(stop <= now <= resume for stop, resume in pauses)
-                inside[cpu] += stood or bool(self._faults.within(cpu, now, now + 1))
-                last[cpu] += now > end_ns - stood_still - self._faults.stood_ns(cpu, 0, end_ns)
+                held = bool(self._faults.within(cpu, now, now + 1) or self._held.within(now, now + 1))
+                inside[cpu] += stood or held
+                away = self._faults.stood_ns(cpu, 0, end_ns) + covered_ns(self._held.within(0, end_ns))
+                last[cpu] += now > end_ns - stood_still - away
             self._next = next(self._twin, None)
         self.excused = inside | last
-        if pauses:
+        if pauses or held_ns is not None:
             self.excused.update(self.delivered.keys())
 
     def missing(self, cpu: int, delivered: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from livemig.config.fault import LinkFault
 from livemig.config.presets import EMBEDDED, PRESETS
 from livemig.config.script import parse
 from livemig.config.units import TIME
@@ -20,9 +21,6 @@ class Conflict(NamedTuple):
     keys: tuple[str, ...]
     problem: str
     allowed: str
-
-
-_IN_WALL_TIME = ("clock_step", "clock_drift", "dirty_burst")
 
 
 def conflicts(config: Config) -> Iterator[Conflict]:
@@ -177,9 +175,7 @@ def _faults(config: Config) -> Iterator[Conflict]:
         if not fault.enabled:
             continue
         key = f"fault.{name}.enabled"
-        if config.run.clock == "wall" and name not in _IN_WALL_TIME:
-            yield Conflict((key, "run.clock"), f"{name} acts in virtual time", 'run.clock = "virtual"')
-        if config.migration.transport == "file":
+        if config.migration.transport == "file" and isinstance(fault, LinkFault):
             yield Conflict((key, "migration.transport"), "there is no link to a file", "unix, tcp, tls")
 
 

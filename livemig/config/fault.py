@@ -144,6 +144,18 @@ class Pause(AtSide):
     )
 
 
+class Steal(AtSide):
+    """Others take a share of the host's CPU time: at the beginning of each period the emulator does not run."""
+
+    duration: Annotated[int, Quantity(TIME, "1us", "1h")] = Field(
+        default=TIME.parse("500ms"), description="for how long they do"
+    )
+    percent: int = Field(default=30, ge=1, le=99, description="of each period")
+    period: Annotated[int, Quantity(TIME, "1ms", "10s")] = Field(
+        default=TIME.parse("10ms"), description="how often the emulator stands"
+    )
+
+
 class Kill(AtSide):
     """The emulator's process dies."""
 
@@ -175,5 +187,6 @@ class Faults(Section):
     clock_step: ClockStep = ClockStep()
     clock_drift: ClockDrift = ClockDrift()
     pause: Pause = Pause()
+    steal: Steal = Steal()
     kill: Kill = Kill()
     dirty_burst: DirtyBurst = DirtyBurst()

@@ -12,7 +12,7 @@ from livemig.clock.clock import Clock, VirtualClock, WallClock
 from livemig.config.migration import TIME_POLICY, Migration
 from livemig.config.model import Config
 from livemig.config.presets import MachineVersionName
-from livemig.emulator.faults import faulty
+from livemig.emulator.faults import faulty, longest_delay_ns
 from livemig.emulator.timers import embedded, facility
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.guests.darwin import Darwin
@@ -97,7 +97,12 @@ def answer_ns(config: Config) -> int:
     if config.run.clock == "virtual":
         return 0
     there_and_back = config.link.latency + (config.link.return_latency or config.link.latency)
-    return int((there_and_back + 2 * config.link.jitter) / config.run.rate)
+    return int((there_and_back + 2 * config.link.jitter) / config.run.rate) + 2 * fault_delay_ns(config)
+
+
+def fault_delay_ns(config: Config) -> int:
+    """The host time by which faults may hold up a frame, one way: in virtual time none."""
+    return 0 if config.run.clock == "virtual" else int(longest_delay_ns(config.fault) / config.run.rate)
 
 
 def settings(config: Config) -> Settings:

@@ -11,6 +11,7 @@ import trio
 
 from livemig.clock.clock import Clock, WallClock
 from livemig.emulator.cuts import Cuts
+from livemig.emulator.mishaps import Mishaps
 from livemig.errors import LinkError, LivemigError, PeerLost, PeerSilent, plain
 from livemig.link.channel import Channel
 from livemig.migration.frames import MAX_SNAPSHOT, Frame
@@ -45,6 +46,8 @@ class Conversation(ABC):
         self._hearing = trio.CancelScope()
         self._room = trio.Event()
         self._cuts = Cuts(cuts)
+        self.mishaps: Mishaps
+        """What the scenario has go wrong here."""
 
     @abstractmethod
     def fail(self, now: int, error: LivemigError) -> None:
@@ -61,6 +64,7 @@ class Conversation(ABC):
         self._channel = channel
         self._hearing = trio.CancelScope()
         self._channels.append(channel)
+        self.mishaps.use(channel)
 
     def _hang_up(self) -> None:
         """This connection is not used any more."""
@@ -110,13 +114,14 @@ class Conversation(ABC):
 
     def lost(self, error: LivemigError) -> None:
         """The connection is at its end."""
+        self.mishaps.lost(self.clock.now())
         self._lost = error
         self._tell()
 
     async def _listen(self, channel: Channel) -> None:
         while True:
             frame = await channel.receive()
-            if channel is self._channel:
+            if channel is self._channel and self.mishaps.hears(channel):
                 self.heard(frame)
             while len(self._inbox) >= _MOST_FRAMES or self._waiting_bytes() > MAX_SNAPSHOT:
                 self._room = trio.Event()
@@ -156,13 +161,25 @@ class Conversation(ABC):
         if self._channel is None:
             return
         for frame in frames:
-            not_before = None
-            if isinstance(self.clock, WallClock):
-                not_before = self.clock.host_ns(frame.arrives_ns) / 1e9
             try:
-                self._channel.post(frame, not_before=not_before)
+                if isinstance(self.clock, WallClock):
+                    self.mishaps.send(self._channel, frame, self.clock)
+                else:
+                    self._channel.post(frame)
             except LinkError:
                 return  # whoever listens will hear of it, after what the peer may have said of the reason
+
+    async def _sleep_or_hear(self, due: int) -> None:
+        """Until the run's clock shows ``due``, or something is told."""
+        async with trio.open_nursery() as nursery:
+
+            async def hear() -> None:
+                await self._news.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(hear)
+            await self.clock.sleep_until(due)
+            nursery.cancel_scope.cancel()
 
     def _tell(self) -> None:
         self._news.set()

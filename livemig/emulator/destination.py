@@ -44,9 +44,9 @@ class DestinationEmulator(Emulator):
         watch: Callable[[Notice], None] = lambda notice: None,
         credentials: ssl.SSLContext | None = None,
     ) -> None:
-        patience_ns, cuts = config.migration.peer_timeout, build.cuts(config)
+        patience_ns, cuts = config.migration.peer_timeout + build.fault_delay_ns(config), build.cuts(config)
         super().__init__(build.machine(config, DESTINATION), clock, log, config.run.duration, watch, patience_ns, cuts)
-        self.wire = build.link(config, DESTINATION)
+        self.lay(config, build.link(config, DESTINATION))
         parts = (build.host(config, DESTINATION), self.wire, build.settings(config), self.emit)
         self.hops = Hops(config, DESTINATION, parts)
         self.side: Destination = self.hops.destination(self.machine)

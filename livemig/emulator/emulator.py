@@ -18,12 +18,15 @@ import trio
 
 from livemig.clock.barrier import Barrier
 from livemig.clock.clock import Clock
+from livemig.config.model import Config
 from livemig.emulator.conversation import Conversation
 from livemig.emulator.hops import Hops
+from livemig.emulator.mishaps import Mishaps
 from livemig.emulator.order import Order
 from livemig.emulator.roles import conclude, owner, progress
 from livemig.errors import LinkError, LivemigError, ProtocolError, QmpError
 from livemig.events.log import EventLog
+from livemig.link.faults.link import FaultyLink
 from livemig.machine.machine import Machine
 from livemig.machine.runstate import RunState
 from livemig.migration.destination import Destination
@@ -31,7 +34,7 @@ from livemig.migration.frames import Frame
 from livemig.migration.side import Wire
 from livemig.migration.source import Source
 from livemig.migration.status import Status
-from livemig.timers.ticks import NS_PER_S
+from livemig.timers.ticks import NEVER, NS_PER_S
 
 _LOG_EVERY_NS = 1_000_000_000
 _WALL_LOG_EVERY_NS = 50_000_000
@@ -80,6 +83,13 @@ class Emulator(Conversation):
         self._orders: list[Order] = []
         self._logged_ns = 0
         self._log_every_ns = _LOG_EVERY_NS if clock.virtual else _WALL_LOG_EVERY_NS
+
+    def lay(self, config: Config, wire: Wire) -> None:
+        """``wire`` is the link as this side sends on it, and what ``config`` has go wrong goes wrong here."""
+        self.wire = wire
+        self.mishaps = Mishaps(config, self.machine.side, wire, self.clock.virtual)
+        if isinstance(wire, FaultyLink):
+            wire.tell = lambda now, name, kind: self.emit(now, "fault_injected", fault=name, on=kind)
 
     # -- for others -------------------------------------------------------------------------------------------------
 
@@ -213,6 +223,7 @@ class Emulator(Conversation):
         now = self.clock.now()
         if not self.clock.virtual:
             await self._run_by_faults(now)
+            now = self.mishaps.strike(self, now)
         self.at_barrier(now)
 
     def at_barrier(self, now: int) -> None:
@@ -252,17 +263,6 @@ class Emulator(Conversation):
     def _held(self) -> bool:
         return self.held() if self._before is None else self.side.status is Status.PRE_SWITCHOVER
 
-    async def _sleep_or_hear(self, due: int) -> None:
-        async with trio.open_nursery() as nursery:
-
-            async def hear() -> None:
-                await self._news.wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(hear)
-            await self.clock.sleep_until(due)
-            nursery.cancel_scope.cancel()
-
     def next_due(self) -> int | None:
         """The next instant at which anything but the CPUs happens, as far as is known; None: not until it is told."""
         instants = [at for at in (self.side.due, self._begins(self.clock.now())) if at is not None]
@@ -275,6 +275,8 @@ class Emulator(Conversation):
             instants.append(self._cuts.next)
         if (reset := self.machine.reset_due_ns()) is not None:
             instants.append(reset)
+        if (strikes := self.mishaps.next_ns) < NEVER:
+            instants.append(strikes)
         return min(instants, default=None)
 
     def _act(self, now: int) -> None:

@@ -36,6 +36,17 @@ def any_of_link(faults: Faults) -> bool:
     return any(isinstance(fault, Settings) and fault.enabled for _, fault in faults)
 
 
+_FARTHEST = {"uniform": 1, "normal": 6, "pareto": 21}
+"""How many times the jitter a draw may lie above the latency."""
+
+
+def longest_delay_ns(faults: Faults) -> int:
+    """By how much faults of the link may hold up a frame that passes by itself."""
+    late, stall = faults.latency, faults.stall
+    delay = late.latency + late.jitter * _FARTHEST[late.distribution] if late.enabled else 0
+    return delay + (stall.duration if stall.enabled else 0)
+
+
 def _faults(config: Config, towards: str) -> Iterator[LinkFault | None]:
     """In the order in which they act: what delays, then what ends, then what is done about the end."""
     fault, seed = config.fault, config.run.seed * 0x10001 + len(towards)

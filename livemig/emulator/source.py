@@ -56,7 +56,7 @@ class SourceEmulator(Emulator):
         patience_ns = migration.peer_timeout + build.answer_ns(config)
         cuts = build.cuts(config)
         super().__init__(build.machine(config, SOURCE), clock, log, config.run.duration, watch, patience_ns, cuts)
-        self.wire = build.link(config, SOURCE)
+        self.lay(config, build.link(config, SOURCE))
         parts = (build.host(config, SOURCE), self.wire, build.settings(config), self.emit)
         self.hops = Hops(config, SOURCE, parts)
         self.source = self.hops.source(self.machine)

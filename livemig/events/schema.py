@@ -60,6 +60,10 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     # A fault of the configuration acts for the first time; `on`: the type of the frame, where it acts on one.
     "fault_injected": ("fault", "on"),
+    # The host does not run this side's emulator from here on, because of a fault of the configuration; and it does
+    # again, after `stood_ns`. What the guest's timers do meanwhile stands behind that.
+    "host_stopped": ("fault",),
+    "host_continued": ("fault", "stood_ns"),
     # Postcopy, at the destination. A CPU touches a page that is missing and stands from here on; `requested`: whether
     # that page is asked for now (false: it has been already, or the link is down).
     "postcopy_fault": ("cpu", "page", "requested"),

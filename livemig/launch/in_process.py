@@ -21,6 +21,7 @@ from livemig.config.model import Config
 from livemig.emulator import build
 from livemig.emulator.destination import DestinationEmulator
 from livemig.emulator.emulator import Emulator
+from livemig.emulator.host_faults import Standstill, clocks, go_on, kill_ns, stand, standstills
 from livemig.emulator.source import SourceEmulator
 from livemig.errors import LivemigError, PeerLost, PeerSilent, ProtocolError
 from livemig.events.log import EventLog
@@ -28,7 +29,6 @@ from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.memory_pipe import Pipe
 from livemig.launch.outcome import PairOutcome, arrived
 from livemig.link.faults.link import FaultyLink
-from livemig.machine.cpu import Cpu
 from livemig.migration.source import Source
 from livemig.migration.status import Status
 from livemig.timers.ticks import NEVER
@@ -78,9 +78,8 @@ class _Pair:
         self._killed: list[Emulator] = []
         self._connected = True
         self._pipes = self._connect()
-        for side, pipe in zip(self._running, self._pipes, strict=True):
-            if isinstance(pipe.link, FaultyLink):
-                pipe.link.tell = self._teller(side)
+        self._standstills = {side: standstills(config.fault, side.machine.side) for side in self._running}
+        self._mentioned: set[tuple[Emulator, str]] = set()
         self._plan()
 
     def _connect(self) -> list[Pipe]:
@@ -93,14 +92,17 @@ class _Pair:
     def _plan(self) -> None:
         """The faults of hosts, which are known from the start."""
         fault = self._config.fault
-        sides: dict[str, Emulator] = {SOURCE: self._source, DESTINATION: self._destination}
-        if fault.pause.enabled:
-            self._at(fault.pause.at, partial(self._pause, sides[fault.pause.side], duration_ns=fault.pause.duration))
-        if fault.kill.enabled:
-            self._at(fault.kill.at, partial(self._kill, sides[fault.kill.side]))
-        for name, clock in (("clock_step", fault.clock_step), ("clock_drift", fault.clock_drift)):
-            if clock.enabled:
-                self._at(clock.at, partial(self._mention, sides[clock.side], name))
+        for side in self._running:
+            name = side.machine.side
+            self._plan_standstill(side)
+            if (killed := kill_ns(fault, name)) < NEVER:
+                self._at(killed, partial(self._kill, side))
+            for at, clock in clocks(fault, name):
+                self._at(at, partial(self._mention, side, clock))
+
+    def _plan_standstill(self, side: Emulator) -> None:
+        if (each := next(self._standstills[side], None)) is not None:
+            self._at(each.begin_ns, partial(self._stand, side, standstill=each))
 
     def run(self) -> PairOutcome:
         """To the end."""
@@ -127,7 +129,7 @@ class _Pair:
     def _mend(self) -> None:
         """A postcopy that both sides have paused gets another connection, if the scenario has it taken up again."""
         paused = self._source.lacks_link and self._destination.side.status is Status.POSTCOPY_PAUSED
-        if paused and len(self._running) == 2 and self._cut_ns() >= NEVER and self._lost_ns() >= NEVER:
+        if paused and len(self._running) == 2:
             self._pipes = self._connect()
             self._connected = True
             self._source.reconnected()
@@ -190,13 +192,12 @@ class _Pair:
     def _at(self, instant: int, action: Callable[[int], None]) -> None:
         heapq.heappush(self._events, (instant, next(self._order), action))
 
-    def _teller(self, side: Emulator) -> Callable[[int, str, str], None]:
-        return lambda now, name, kind: side.emit(now, "fault_injected", fault=name, on=kind) if not side.ended else None
-
     def _mention(self, side: Emulator, name: str, now: int) -> None:
-        if side in self._running:
+        """That the fault ``name`` of its host acts, once."""
+        if side in self._running and (side, name) not in self._mentioned:
+            self._mentioned.add((side, name))
             self._live(side, now)
-            self._teller(side)(now, name, "")
+            side.emit(now, "fault_injected", fault=name, on="")
 
     def _cut_ns(self) -> int:
         """When the connection is lost, if it still stands; not before the migration has made it."""
@@ -207,9 +208,16 @@ class _Pair:
     def _cut(self, now: int) -> None:
         """Both sides are told; what was on its way is lost."""
         self._connected = False
-        for side in tuple(self._running):
-            side.forget_after(self._lost_ns())
-            self._lose(side, now, PeerLost(_GONE))
+        lost_ns = self._lost_ns()
+        for side, pipe in zip((self._source, self._destination), self._pipes, strict=True):
+            if isinstance(pipe.link, FaultyLink):
+                if side in self._running and pipe.link.lost_ns == lost_ns:
+                    self._live(side, now)
+                    pipe.link.tell_once(now, pipe.link.cause)
+                pipe.link.mend(now)
+            if side in self._running:
+                side.forget_after(lost_ns)
+                self._lose(side, now, PeerLost(_GONE))
 
     def _lost_ns(self) -> int:
         return min((pipe.link.lost_ns for pipe in self._pipes if isinstance(pipe.link, FaultyLink)), default=NEVER)
@@ -219,37 +227,37 @@ class _Pair:
         self._at(at_ns, partial(self._lose, side, error=error))
 
     def _lose(self, side: Emulator, now: int, error: LivemigError) -> None:
-        if side in self._running:
-            now = max(now, self._frozen.get(side, 0))
+        if (until := self._frozen.get(side, 0)) > now:
+            self._at(until, partial(self._lose, side, error=error))
+        elif side in self._running:
             self._live(side, now)
             side.lost(error)
             side.at_barrier(now)
             self._end(side)
 
-    def _pause(self, side: Emulator, now: int, duration_ns: int) -> None:
-        """It does nothing for so long; its CPUs stand, their timers do not."""
+    def _stand(self, side: Emulator, now: int, standstill: Standstill) -> None:
+        """It does nothing till then; its CPUs stand, their timers do not."""
         if side not in self._running:
             return
+        self._mention(side, standstill.fault, now)
         self._live(side, now)
-        self._teller(side)(now, "pause", "")
-        stood = [cpu for cpu in side.machine.cpus if side.machine.running and cpu.blocked_at is None]
-        for cpu in stood:
-            cpu.block()
-        self._frozen[side] = now + duration_ns
-        self._at(now + duration_ns, partial(self._go_on, side, stood=stood))
+        stand(side, now, standstill.fault)
+        self._frozen[side] = standstill.end_ns
+        self._at(standstill.end_ns, partial(self._go_on, side, standstill=standstill))
 
-    def _go_on(self, side: Emulator, now: int, stood: list[Cpu]) -> None:
+    def _go_on(self, side: Emulator, now: int, standstill: Standstill) -> None:
         del self._frozen[side]
-        self._live(side, now)
-        for cpu in stood:
-            cpu.unblock()
+        if side in self._running:
+            self._live(side, now)
+            go_on(side, now, standstill.fault, now - standstill.begin_ns)
+            self._plan_standstill(side)
 
     def _kill(self, side: Emulator, now: int) -> None:
         """Its log breaks off; its peer notices as soon as it could."""
         if side not in self._running:
             return
         self._live(side, now)
-        self._teller(side)(now, "kill", "")
+        self._mention(side, "kill", now)
         side.log.flush()
         self._running.remove(side)
         self._killed.append(side)

@@ -11,6 +11,7 @@ from livemig.emulator.emulator import Emulator
 from livemig.errors import ProtocolError
 from livemig.link.buffers import fill
 from livemig.link.channel import Channel, PagesTally
+from livemig.link.faults.harm import NO_HARM, Harm, damaged
 from livemig.link.faults.link import FaultyLink
 from livemig.link.inbound import Inbound
 from livemig.link.outbound import Outbound
@@ -52,12 +53,12 @@ class Pipe(Channel):
     def restrict(self, takes: NDArray[np.bool_]) -> None:
         self._inbound.takes = takes
 
-    def post(self, frame: Frame, *, not_before: float | None = None) -> None:
+    def post(self, frame: Frame, *, not_before: float | None = None, harm: Harm = NO_HARM) -> None:
         if frame.arrives_ns >= NEVER:
             return
         data = [self._outbound.header(frame), *map(b"".join, self._outbound.payload(frame))]
-        if isinstance(self.link, FaultyLink) and (frame.arrives_ns, frame.type) in self.link.damaged:
-            data[0] = data[0][:-1] + bytes([data[0][-1] ^ 1])
+        if isinstance(self.link, FaultyLink) and self.link.claim(frame.arrives_ns, frame.type).damaged:
+            data[0] = damaged(data[0])
         for piece in data:
             self.peer.take(memoryview(piece), frame.arrives_ns)
 

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from livemig.link.faults.harm import NO_HARM, Harm
 from livemig.machine.ram import Watch
 from livemig.migration.frames import Frame
 
@@ -31,6 +32,19 @@ class PagesTally:
     zero_pages: int = 0
     payload_bytes: int = 0
     arrives_ns: int = 0
+
+
+class Breakable(ABC):
+    """A channel that can be made to fail as a link does."""
+
+    @abstractmethod
+    def silence(self, at_once: bool) -> None:
+        """Nothing leaves any more, signs of life neither; what was posted before does still, unless ``at_once``."""
+
+    @abstractmethod
+    def break_off(self, reset: bool) -> None:
+        """End the connection at once, what was not sent being lost; ``reset``: by RST, where there is such a thing.
+        ``aclose`` is to follow."""
 
 
 class Channel(ABC):
@@ -66,14 +80,15 @@ class Channel(ABC):
         frames only that `receive` gives too."""
 
     @abstractmethod
-    def post(self, frame: Frame, *, not_before: float | None = None) -> None:
+    def post(self, frame: Frame, *, not_before: float | None = None, harm: Harm = NO_HARM) -> None:
         """Hand `frame` over for sending, behind all that were posted before; returns at once.
 
         The content of page runs is read from guest RAM when it is sent, not now: pages written meanwhile must
         be sent again. What is not sent when the channel is closed is lost; see `flush`.
 
         Args:
-            not_before: `time.monotonic()` (s) before which it must not be sent.
+            not_before: `time.monotonic()` (s) before which it must not be sent. harm: what is done to its bytes, where
+                there are a thread and a socket to do it; its pauses in ns of the host's time.
 
         Raises:
             PeerLost: the connection is known to be gone.

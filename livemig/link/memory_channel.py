@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from livemig.errors import PeerLost
 from livemig.link.buffers import fill
 from livemig.link.channel import Channel, PagesTally
+from livemig.link.faults.harm import NO_HARM, Harm
 from livemig.link.inbound import Inbound
 from livemig.link.outbound import Outbound
 from livemig.machine.ram import Watch
@@ -70,7 +71,7 @@ class MemoryChannel(Channel):
     def restrict(self, takes: NDArray[np.bool_]) -> None:
         self._inbound.takes = takes
 
-    def post(self, frame: Frame, *, not_before: float | None = None) -> None:
+    def post(self, frame: Frame, *, not_before: float | None = None, harm: Harm = NO_HARM) -> None:
         header = self._outbound.header(frame)
         self._last_not_before = max(self._last_not_before, not_before or 0.0)
         data = header + b"".join(map(b"".join, self._outbound.payload(frame)))

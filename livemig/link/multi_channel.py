@@ -16,14 +16,15 @@ import trio
 from numpy.typing import NDArray
 
 from livemig.errors import LinkError, ProtocolError
-from livemig.link.channel import Channel, PagesTally
+from livemig.link.channel import Breakable, Channel, PagesTally
+from livemig.link.faults.harm import NO_HARM, Harm
 from livemig.link.pages import pages_of
 from livemig.machine.ram import PAGE, Watch
 from livemig.migration.fields import as_runs
 from livemig.migration.frames import Frame
 
 
-class MultiChannel(Channel):
+class MultiChannel(Channel, Breakable):
     """Takes over `main` and `others`, whose RAM is `memory` at this end."""
 
     def __init__(self, main: Channel, others: Sequence[Channel], memory: memoryview | None = None) -> None:
@@ -62,11 +63,11 @@ class MultiChannel(Channel):
         for channel in self._all:
             channel.restrict(takes)
 
-    def post(self, frame: Frame, *, not_before: float | None = None) -> None:
+    def post(self, frame: Frame, *, not_before: float | None = None, harm: Harm = NO_HARM) -> None:
         if "runs" in frame.fields:
-            self._post_pages(frame, not_before)
+            self._post_pages(frame, not_before, harm)
         else:
-            self._fence(frame, not_before)
+            self._fence(frame, not_before, harm)
 
     async def flush(self) -> None:
         for channel in self._all:
@@ -78,23 +79,33 @@ class MultiChannel(Channel):
             if frame.type != "sync":
                 return frame
 
+    def silence(self, at_once: bool) -> None:
+        for channel in self._all:
+            assert isinstance(channel, Breakable)
+            channel.silence(at_once)
+
+    def break_off(self, reset: bool) -> None:
+        for channel in self._all:
+            assert isinstance(channel, Breakable)
+            channel.break_off(reset)
+
     async def aclose(self) -> None:
         with trio.CancelScope(shield=True):
             for channel in self._all:
                 await channel.aclose()
         await trio.lowlevel.checkpoint()
 
-    def _post_pages(self, frame: Frame, not_before: float | None) -> None:
+    def _post_pages(self, frame: Frame, not_before: float | None, harm: Harm) -> None:
         named = as_runs(frame.fields["runs"]), as_runs(frame.fields["zero"])
         pages = np.concatenate([pages_of(runs) for runs in named])
         known = pages[pages < len(self._sent)]  # others are the channel's to refuse
         if np.count_nonzero(self._sent[known]):
             self._fence(Frame("sync", frame.sent_ns, frame.arrives_ns, {"number": self._fences}), not_before)
-        next(self._turn).post(frame, not_before=not_before)
+        next(self._turn).post(frame, not_before=not_before, harm=harm)
         self._sent[known] = True
 
-    def _fence(self, frame: Frame, not_before: float | None) -> None:
-        self._main.post(frame, not_before=not_before)
+    def _fence(self, frame: Frame, not_before: float | None, harm: Harm = NO_HARM) -> None:
+        self._main.post(frame, not_before=not_before, harm=harm)
         sync = Frame("sync", frame.sent_ns, frame.arrives_ns, {"number": self._fences})
         for channel in self._others:
             channel.post(sync)

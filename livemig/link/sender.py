@@ -8,9 +8,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from livemig.link.buffers import Buffers
+from livemig.link.faults.harm import NO_HARM, Harm, harmed
 from livemig.link.outbound import Outbound
 from livemig.link.stream import Stream
 from livemig.migration.frames import ALIVE, Frame
@@ -21,12 +23,13 @@ class Outgoing(NamedTuple):
 
     Attributes:
         header: with its prefix.
-        not_before: `time.monotonic()` (s).
+        not_before: `time.monotonic()` (s). harm: what is done to its bytes.
     """
 
     header: bytes
     frame: Frame
     not_before: float
+    harm: Harm = NO_HARM
 
 
 Mark = Callable[[], object]
@@ -50,6 +53,7 @@ class Sender:
         self._stream, self._outbound, self._alive_every = stream, outbound, alive_every
         self._queue: queue.SimpleQueue[Outgoing | Mark | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
+        self._silent = False
         self._thread = threading.Thread(target=self._run, name="livemig-send", daemon=True)
         self._thread.start()
 
@@ -57,11 +61,17 @@ class Sender:
         """Queue a frame or a mark."""
         self._queue.put(item)
 
-    def stop(self) -> None:
-        """End the thread; frames that it has not written are dropped."""
+    def fall_silent(self) -> None:
+        """Write nothing any more, not to the end of a frame; from any thread."""
+        self._silent = True
+
+    def stop(self, within: float | None = None) -> bool:
+        """End the thread; frames that it has not written are dropped. False: it did not end ``within`` so many
+        seconds, for its stream takes nothing."""
         self._stopped.set()
         self._queue.put(None)
-        self._thread.join()
+        self._thread.join(within)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while (item := self._next()) is not None:
@@ -82,24 +92,36 @@ class Sender:
 
     def _write(self, item: Outgoing | bytes) -> None:
         if isinstance(item, bytes):
-            self._stream.write(item)
+            if not self._silent:
+                self._stream.write(item)
             return
-        self._wait(item.not_before)
+        self._wait(item.not_before, item.harm.silent)
+        payload = self._outbound.payload(item.frame)
+        if item.harm != NO_HARM:
+            self._harm(item, payload)
+            return
         header: tuple[bytes, ...] = (item.header,)
-        for piece in self._outbound.payload(item.frame):
+        for piece in payload:
             self._put(*header, *piece)
             header = ()
         if header:
             self._put(*header)
 
-    def _put(self, *buffers: bytes | memoryview) -> None:
-        self._stream.write(*buffers)
-        self.written += sum(map(len, buffers))
+    def _harm(self, item: Outgoing, payload: Iterator[Buffers]) -> None:
+        for pauses, part in harmed(item.header, payload, item.harm):
+            self._wait(item.not_before + pauses * item.harm.pause_ns / 1e9, item.harm.silent)
+            self._put(part)
+        self._silent |= item.harm.most is not None
 
-    def _wait(self, instant: float) -> None:
-        """Sleep until `instant`, with signs of life."""
+    def _put(self, *buffers: bytes | memoryview) -> None:
+        if not self._silent:
+            self._stream.write(*buffers)
+            self.written += sum(map(len, buffers))
+
+    def _wait(self, instant: float, silent: bool = False) -> None:
+        """Sleep until `instant`, with signs of life unless `silent`."""
         while instant and not self._stopped.is_set() and (left := instant - time.monotonic()) > 0:
-            if self._alive_every is None or left <= self._alive_every:
+            if self._silent or silent or self._alive_every is None or left <= self._alive_every:
                 self._stopped.wait(left)
             else:
                 self._stopped.wait(self._alive_every)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from functools import partial
+from typing import Final
 
 import numpy as np
 import trio
 from numpy.typing import NDArray
 
 from livemig.errors import LinkError, PeerLost
-from livemig.link.channel import Channel, PagesTally
+from livemig.link.channel import Breakable, Channel, PagesTally
+from livemig.link.faults.harm import NO_HARM, Harm
 from livemig.link.inbound import Inbound
 from livemig.link.outbound import Outbound
 from livemig.link.receiver import Receiver
@@ -19,8 +21,11 @@ from livemig.link.stream import Stream
 from livemig.machine.ram import Watch
 from livemig.migration.frames import Frame
 
+_PATIENCE_S: Final = 0.2
+"""How long a thread that writes may hold up the reset of its connection."""
 
-class SocketChannel(Channel):
+
+class SocketChannel(Channel, Breakable):
     """Takes over `stream`. To be made inside `trio.run`.
 
     Args:
@@ -64,9 +69,9 @@ class SocketChannel(Channel):
     def restrict(self, takes: NDArray[np.bool_]) -> None:
         self._inbound.takes = takes
 
-    def post(self, frame: Frame, *, not_before: float | None = None) -> None:
+    def post(self, frame: Frame, *, not_before: float | None = None, harm: Harm = NO_HARM) -> None:
         self._require_connection()
-        self._sender.put(Outgoing(self._outbound.header(frame), frame, not_before or 0.0))
+        self._sender.put(Outgoing(self._outbound.header(frame), frame, not_before or 0.0, harm))
 
     async def flush(self) -> None:
         self._require_connection()
@@ -88,11 +93,24 @@ class SocketChannel(Channel):
             raise answer
         return answer
 
+    def silence(self, at_once: bool) -> None:
+        if at_once:
+            self._sender.fall_silent()
+        else:
+            self._sender.put(self._sender.fall_silent)
+
+    def break_off(self, reset: bool) -> None:
+        self._sender.fall_silent()
+        if not self._closed:
+            self._stream.break_off(reset)
+
     async def aclose(self) -> None:
         if not self._closed:
             self._closed = True
             self._stream.shut_down()
-            self._sender.stop()
+            if not self._sender.stop(_PATIENCE_S):
+                self._stream.shut_down(wake=True)
+                self._sender.stop()
             self._receiver.stop()
             self._stream.close()
             self._outbound.release()

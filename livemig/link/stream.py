@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 from abc import ABC, abstractmethod
 from typing import Final
 
 from livemig.link.buffers import Buffers, behind
 
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 _UNIX_BUFFER: Final = 1 << 18
 """Bytes on their way. With more the two sides come into each other's way in the cache, with much less they wait."""
 
@@ -36,12 +38,28 @@ class Stream(ABC):
         """
 
     @abstractmethod
-    def shut_down(self) -> None:
-        """End both directions at once."""
+    def shut_down(self, wake: bool = False) -> None:
+        """End both directions at once; after a `break_off` by reset only if a thread must be woken."""
+
+    @abstractmethod
+    def break_off(self, reset: bool) -> None:
+        """End both directions at once; `reset`: the peer is to get a RST when it is closed, not an end of the stream,
+        where there is such a thing. Wakes who reads."""
 
     @abstractmethod
     def close(self) -> None:
         """Give the socket back; no thread may be in it."""
+
+
+def end(sock: socket.socket, reset: bool) -> bool:
+    """As `Stream.break_off`; whether it will be reset."""
+    reset = reset and sock.family != socket.AF_UNIX
+    with contextlib.suppress(OSError):  # the peer was faster
+        if reset:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        # not SSLSocket's own, which would let the other thread read what is encrypted as if it were not
+        socket.socket.shutdown(sock, socket.SHUT_RD if reset else socket.SHUT_RDWR)
+    return reset
 
 
 class SocketStream(Stream):
@@ -49,6 +67,7 @@ class SocketStream(Stream):
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._reset = False
         sock.setblocking(True)
         tune(sock)
 
@@ -65,9 +84,12 @@ class SocketStream(Stream):
         except OSError:
             return 0  # reset, or shut down on this side: the end of the stream either way
 
-    def shut_down(self) -> None:
-        with contextlib.suppress(OSError):  # the peer was faster
-            self._sock.shutdown(socket.SHUT_RDWR)
+    def shut_down(self, wake: bool = False) -> None:
+        if wake or not self._reset:
+            end(self._sock, reset=False)
+
+    def break_off(self, reset: bool) -> None:
+        self._reset = end(self._sock, reset)
 
     def close(self) -> None:
         self._sock.close()

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from livemig.errors import InputError, PeerLost, ProtocolError, StreamFileError
 from livemig.link.channel import Channel, PagesTally
+from livemig.link.faults.harm import NO_HARM, Harm
 from livemig.link.inbound import Inbound
 from livemig.link.outbound import Outbound
 from livemig.machine.ram import Watch
@@ -115,7 +116,7 @@ class FileWriter(Channel):
     def restrict(self, takes: NDArray[np.bool_]) -> None:
         """Nor to a part of it."""
 
-    def post(self, frame: Frame, *, not_before: float | None = None) -> None:
+    def post(self, frame: Frame, *, not_before: float | None = None, harm: Harm = NO_HARM) -> None:
         if frame.type == "cancel":
             self._discard()
             return
@@ -226,7 +227,7 @@ class FileReader(Channel):
             raise InputError(self._stored.path, error.strerror or str(error)) from None
         _read_head(self._stored.path, self._file)
 
-    def post(self, frame: Frame, *, not_before: float | None = None) -> None:
+    def post(self, frame: Frame, *, not_before: float | None = None, harm: Harm = NO_HARM) -> None:
         """To nobody."""
 
     async def flush(self) -> None:

@@ -19,7 +19,7 @@ import trio
 
 from livemig.errors import TlsError
 from livemig.link.buffers import Buffers
-from livemig.link.stream import Stream, tune
+from livemig.link.stream import Stream, end, tune
 from livemig.migration.frames import ALIVE
 
 T = TypeVar("T")
@@ -34,6 +34,7 @@ class TlsStream(Stream):
         tune(sock)
         self.identity = sock.getpeercert(binary_form=True) or b""
         self._sock = sock
+        self._reset = False
         self._lock = threading.Lock()
 
     def write(self, *buffers: bytes | memoryview) -> None:
@@ -59,10 +60,12 @@ class TlsStream(Stream):
             except OSError:
                 return 0
 
-    def shut_down(self) -> None:
-        with contextlib.suppress(OSError):
-            # SSLSocket's own would let the other thread read what is encrypted as if it were not
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+    def shut_down(self, wake: bool = False) -> None:
+        if wake or not self._reset:
+            end(self._sock, reset=False)
+
+    def break_off(self, reset: bool) -> None:
+        self._reset = end(self._sock, reset)
 
     def close(self) -> None:
         self._sock.close()

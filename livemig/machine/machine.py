@@ -77,6 +77,7 @@ class Machine:
         """The share of its time in which the guest works on its memory; its CPUs' timers know nothing of it."""
         self._paced_ns = clock_ns
         self._worked_ns = 0
+        self._held: tuple[Fraction, list[Cpu]] | None = None
         self._world_ns = born_ns - clock_ns
         self._block_ns = born_ns
         self._guest_tb = guest_tb
@@ -178,12 +179,34 @@ class Machine:
         self._block_ns = t_ns
         return tables
 
+    # -- a host that does not run it --------------------------------------------------------------------------------
+
+    def hold(self, t_ns: int) -> None:
+        """Its host does not run it: nothing is executed, no memory is written, its timers count on. Every CPU must
+        have run to ``t_ns``."""
+        if not self.running:
+            return
+        self.catch_up(t_ns)
+        self._held = self.pace, [cpu for cpu in self.cpus if cpu.blocked_at is None]
+        for cpu in self._held[1]:
+            cpu.block()
+        self.throttle(t_ns, Fraction(0))
+
+    def let_go(self, t_ns: int) -> None:
+        """It runs again; every CPU must have run to ``t_ns``."""
+        if self._held is None:
+            return
+        (pace, cpus), self._held = self._held, None
+        for cpu in cpus:
+            cpu.unblock()
+        self.throttle(t_ns, pace)
+
     # -- missing pages ------------------------------------------------------------------------------------------
 
     def next_fault_ns(self) -> int | None:
         """No CPU touches a missing page before; a barrier must fall here. None: none ever does."""
         work_ns = self.writes.next_look_ns() if self.running else None
-        if work_ns is None:
+        if work_ns is None or not self.pace:
             return None
         ahead = (work_ns - self._worked_ns) * self.pace.denominator
         return self._world_ns + self._paced_ns - (-ahead // self.pace.numerator)

@@ -116,6 +116,7 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
                 "restore": 0,
                 "offset_rounding": 0,
                 "postcopy_fault": 0,
+                "host_stopped": 0,
                 "unexplained": 0,
             },
         },

@@ -40,6 +40,7 @@ KINDS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "clock_step": ({"clock_step.at": "105ms"}, {**OF_SIDE, "by": "5ms"}),
     "clock_drift": ({"clock_drift.at": "105ms"}, {**OF_SIDE, "ppm": 700}),
     "pause": ({"pause.at": "105ms"}, {**OF_SIDE, "duration": "9ms"}),
+    "steal": ({"steal.at": "105ms"}, {**OF_SIDE, "duration": "12ms", "percent": 45, "period": "17ms"}),
     "kill": ({"kill.at": "105ms"}, OF_SIDE),
     "dirty_burst": ({}, {"at": "50ms", "duration": "10ms", "rate": "2GiB/s"}),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from livemig.analysis.account import Account, Finding
 from livemig.analysis.case import Case
 from livemig.analysis.crossing import Crossing
+from livemig.analysis.held import Held
 from livemig.analysis.pending import Pending
 from livemig.analysis.units import duration, instant, plural
 from livemig.analysis.verdict import Unknown, Verdict, invalid, not_exercised, unknown, valid
@@ -47,12 +48,17 @@ def none_early(case: Case) -> Verdict:
 
 
 def lateness_bounded(case: Case) -> Verdict:
-    """Only the guest's own masking and the blackout delay an interrupt."""
+    """Only the guest's own masking, the blackout, and a host that the scenario stops delay an interrupt."""
     account = case[Account]
     if account.unexplained:
         return _bad(
             case, "unexplained", account.unexplained, "delayed by more than the blackout", "late beyond it"
         )
+    if (held := case[Held]).seen:
+        if not (total := case[Account].total()).delivered:
+            return not_exercised("no interrupt was delivered")
+        said = "only the guest's masking, the blackout and hosts that stood still delay any"
+        return valid(f"{plural(total.delivered, 'interrupt')}: {said}", *held.seen)
     return _delivered(case, "only the guest's masking and the blackout delay any")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from livemig.analysis.case import Case
 from livemig.analysis.crossing import Crossing, Hop
 from livemig.analysis.faults import Faults
+from livemig.analysis.held import Held
 from livemig.analysis.manifest import Rule
 from livemig.analysis.ownership import Ownership
 from livemig.analysis.transfer import Transfer
@@ -68,20 +69,20 @@ def blackout_as_configured(case: Case) -> Verdict:
 
     The transfer of memory may take the downtime limit; as in QEMU the limit has no room for the trips of the link that
     follow it: the state goes there, the answer comes back, ``switchover`` goes there. Where the source had to stop
-    although the rest did not fit into it, what the passes within the blackout took explains as much again. A fault of
-    the link explains any.
+    although the rest did not fit into it, what the passes within the blackout took explains as much again. A host
+    that stood still within it explains just as much, a fault of the link any.
     """
-    rule, transfer = case.manifest.rule, case[Transfer]
+    rule, transfer, held = case.manifest.rule, case[Transfer], case[Held]
     hops = case[Crossing].hops()
-    verdicts = [_blackout(rule, hop, transfer) for hop in hops]
+    verdicts = [_blackout(rule, hop, transfer, held.overlap_ns(hop.stop.t_ns, hop.resume.t_ns)) for hop in hops]
     for verdict in verdicts:
         if verdict.word != "valid":
             return verdict
     return verdicts[max(hops, key=lambda hop: hop.blackout_ns).number - 1]
 
 
-def _blackout(rule: Rule, hop: Hop, transfer: Transfer) -> Verdict:
-    """Of one hop."""
+def _blackout(rule: Rule, hop: Hop, transfer: Transfer, held_ns: int) -> Verdict:
+    """Of one hop, within which a host stood for ``held_ns``."""
     forced = transfer.last_pass_ns[hop.number - 1]
     blackout, asked, limit = hop.blackout_ns, rule.downtime_ns or 0, rule.downtime_limit_ns
     took = f"{duration(blackout)}, {duration(asked)} asked for{hop}"
@@ -101,6 +102,9 @@ def _blackout(rule: Rule, hop: Hop, transfer: Transfer) -> Verdict:
         return valid(f"{took}; the transfer may take {duration(limit)}, the trips {duration(trips)}", *hop.seen)
     if limit < forced and blackout <= limit + forced + trips + rule.slack_ns:
         return valid(f"{took}; the last pass alone took {duration(forced)}", *hop.seen)
+    most = max(asked, limit + trips + (forced if limit < forced else 0))
+    if held_ns and blackout <= most + held_ns + rule.slack_ns:
+        return valid(f"{took}; a host stood still for {duration(held_ns)} of it", *hop.seen)
     if faults := transfer.link_faults:
         return valid(f"{took}; the link was not as it should: {', '.join(faults)}", *hop.seen)
     return invalid(f"too long: {took}, the transfer may take {duration(limit)}", *hop.seen)

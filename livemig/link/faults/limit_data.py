@@ -16,6 +16,8 @@ class LimitData(LinkFault):
         self._passed = 0
 
     def apply(self, frame: Passage) -> None:
+        left = max(self._limit - self._passed, 0)
         self._passed += frame.size
         if self._passed > self._limit:
+            frame.most = left
             self._cut(frame, frame.arrives_ns)

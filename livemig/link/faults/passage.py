@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 from livemig.guests.draws import draw
+from livemig.link.faults.harm import Harm
 from livemig.timers.ticks import NEVER
 
 _PER_CENT = 100
@@ -18,7 +19,8 @@ class Passage:
     Args:
         kind: its type. size: in bytes. sent_ns, free_ns, arrives_ns: when it was sent, when the line is free again,
         when it arrives; NEVER if it does not. damaged: it arrives, but not as it was. cut_ns: the connection is lost
-        then, because of it; NEVER if not. cause: what cut it.
+        then, because of it; NEVER if not. cause: what cut it. slice_bytes, pause_ns: it leaves in slices with pauses
+        between them. most: of its bytes leave before the connection is lost. silent: nothing else passes meanwhile.
     """
 
     kind: str
@@ -29,6 +31,16 @@ class Passage:
     damaged: bool = False
     cut_ns: int = NEVER
     cause: str = ""
+    slice_bytes: int = 0
+    pause_ns: int = 0
+    most: int | None = None
+    silent: bool = False
+
+    @property
+    def harm(self) -> Harm:
+        """What is left to be done to its bytes."""
+        pauses = (self.size - 1) // self.slice_bytes if self.slice_bytes else 0
+        return Harm(self.damaged, self.slice_bytes, self.pause_ns, pauses, self.most, self.silent)
 
 
 @dataclass(slots=True)
@@ -75,6 +87,9 @@ class LinkFault(ABC):
 
     def __init__(self, when: When) -> None:
         self.when = when
+
+    def begin_anew(self) -> None:  # noqa: B027
+        """The connection was lost, and there is another one."""
 
     @property
     def certain_cut_ns(self) -> int:

@@ -18,3 +18,4 @@ class Slicer(LinkFault):
         pauses = (frame.size - 1) // self._size * self._delay
         frame.free_ns += pauses
         self._late(frame, pauses)
+        frame.slice_bytes, frame.pause_ns = self._size, self._delay

@@ -18,4 +18,4 @@ class Stall(LinkFault):
         assert self.when.since_ns is not None
         over = self.when.since_ns + self._duration
         if frame.arrives_ns < over:
-            frame.arrives_ns = over
+            frame.arrives_ns, frame.silent = over, True

@@ -16,6 +16,9 @@ class Timeout(LinkFault):
         self._timeout = timeout_ns
         self._swallowed = False
 
+    def begin_anew(self) -> None:
+        self._swallowed = False
+
     def act(self, frame: Passage) -> bool:
         if self._swallowed:
             frame.arrives_ns = NEVER
