@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shrink", type=int, default=200, metavar="N", help="runs to spend on shrinking each group")
     parser.add_argument("--save-regressions", type=Path, metavar="DIR", help="put the smallest failures here too")
     parser.add_argument("--keep-all", type=Path, metavar="DIR", help="keep the logs of every run, not of failures only")
+    parser.add_argument("--until-failure", action="store_true", help="end with the first failure")
     parser.add_argument("--html", type=Path, metavar="FILE", help="maps, groups and stories as one page")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on standard output")
 
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         shrink=args.shrink,
         regressions=args.save_regressions,
         keep_all=args.keep_all,
+        until_failure=args.until_failure,
         wants_trials=args.html is not None,
     )
     if args.html is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future
 from itertools import islice
 from pathlib import Path
@@ -34,7 +34,7 @@ def trials(
     until: float | None = None,
     chunk: int = CHUNK,
     keep: Path | None = None,
-) -> Iterator[list[Trial]]:
+) -> Generator[list[Trial]]:
     """The trials of ``numbers``, in that order, by the chunk.
 
     Args:

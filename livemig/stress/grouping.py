@@ -11,11 +11,12 @@ from livemig.stress.trial import Signature, Trial
 
 @dataclass(slots=True)
 class Group:
-    """All failures of one signature. ``smallest``: the one with the fewest settings, the first of those; ``checks``:
-    how often each check failed among them."""
+    """All failures of one signature. ``smallest``: the one with the fewest settings, the first of those; ``first``: the
+    number of the first; ``checks``: how often each check failed among them."""
 
     signature: Signature
     smallest: Trial
+    first: int
     count: int = 0
     checks: Counter[str] = field(default_factory=Counter)
 
@@ -23,6 +24,7 @@ class Group:
         """One more."""
         self.count += 1
         self.checks.update(trial.failed)
+        self.first = min(self.first, trial.number)
         if len(trial.settings) < len(self.smallest.settings):
             self.smallest = trial
 
@@ -32,5 +34,5 @@ def grouped(trials: Iterable[Trial]) -> list[Group]:
     groups: dict[Signature, Group] = {}
     for trial in trials:
         if (signature := trial.signature) is not None:
-            groups.setdefault(signature, Group(signature, trial)).add(trial)
+            groups.setdefault(signature, Group(signature, trial, trial.number)).add(trial)
     return sorted(groups.values(), key=lambda group: (-group.count, group.signature))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -47,6 +47,7 @@ class Order:
     shrink: int = 200
     regressions: Path | None = None
     keep_all: Path | None = None
+    until_failure: bool = False
     wants_trials: bool = False
 
     @property
@@ -130,14 +131,17 @@ def _run(order: Order, plan: Plan, runs: int | None, store: Store, progress: Tex
     kept: list[Trial] = []
     with _executor(order) as (executor, workers), bar:
         try:
-            for chunk in trials(plan, numbers, executor, workers, until, keep=order.keep_all):
-                kept += chunk
-                failed += sum(trial.signature is not None for trial in chunk)
-                bar.update(len(chunk))
-                bar.set_postfix(failed=failed, refresh=False)
-                if len(kept) >= _BATCH:
-                    store.add(kept)
-                    kept = []
+            with closing(trials(plan, numbers, executor, workers, until, keep=order.keep_all)) as chunks:
+                for chunk in chunks:
+                    kept += chunk
+                    failed += sum(trial.signature is not None for trial in chunk)
+                    bar.update(len(chunk))
+                    bar.set_postfix(failed=failed, refresh=False)
+                    if len(kept) >= _BATCH:
+                        store.add(kept)
+                        kept = []
+                    if failed and order.until_failure:
+                        break
         finally:
             if kept:
                 store.add(kept)

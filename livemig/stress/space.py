@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from livemig.config.presets import PRESETS
 from livemig.errors import UsageError
 from livemig.stress.scenario import Settings, Value
 
@@ -85,6 +86,19 @@ def _in_the_blackout(random: Random) -> dict[str, Value]:
     }
 
 
+def _embedded(random: Random) -> dict[str, Value]:
+    """Firmware on timers that are no Book3S decrementer, whose keys must then be as the model has them."""
+    model = random.choice(("ppc405", "e500"))
+    rest = ("trigger", "small_values", "underflow_at", "reset_decrementer")
+    return {
+        **{f"machine.{key}": PRESETS[model][key] for key in rest},
+        "machine.model": model,
+        "guest.kind": "embedded",
+        "guest.embedded.period": f"{_log_uniform(random, 200, 50_000)}us",
+        "guest.embedded.fit": random.choice((True, False)),
+    }
+
+
 def _fault(kind: str, **keys: Sequence[Value]) -> Draw:
     """A fault of the link: from some time on, or from a point of the protocol; healed after a while, or not."""
 
@@ -118,9 +132,18 @@ def _at_side(kind: str, **keys: Sequence[Value]) -> Draw:
 
 _POINTS: Final = ("hello", "welcome", "pages", "pass_end", "snapshot", "loaded", "switchover", "resumed")
 _TIMES: Final = ("10us", "700us", "3ms", "20ms", "150ms", "600ms")
-_UNSYNCHRONISED: Final = frozenset(
-    {"tb-offset", "absolute", "clamped", "snapshot-tuple", "negative-delta", "deadline-before-clock"}
-)
+_BY_TIME_OF_DAY: Final = frozenset(
+    {
+        "absolute", "tb-offset", "snapshot-tuple", "per-cpu-timebase", "cpu-before-machine", "clamped",
+        "kvm-random-dec", "deadline-before-clock", "negative-delta", "round-down", "double-read", "decr-only",
+        "line-not-recomputed",
+    }
+)  # fmt: skip
+"""Strategies that believe the two hosts' clocks."""
+_BY_A_STEADY_CLOCK: Final = _BY_TIME_OF_DAY | {"channel-clock"}
+"""Those that a clock deceives which goes wrong between the measurement and the resume."""
+_BY_AN_EVEN_LINK: Final = frozenset({"channel-clock"})
+"""Strategies that take the two directions of the link to be alike."""
 
 FEATURES: Final[Sequence[Feature]] = (
     Feature("cpus", _one("machine.cpus", 1, 2, 3, 4)),
@@ -133,38 +156,45 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("linux", _all(_one("guest.kind", "linux"), _time("guest.linux.tick", 500, 20_000))),
     Feature("deadlines-together", _together),
     Feature("deadline-in-blackout", _in_the_blackout),
+    Feature("hypervisor", _all(_one("machine.model", "powernv"), _one("guest.kind", "hypervisor"),
+                               _one("guest.hypervisor.guest", "periodic", "darwin", "linux"))),
+    Feature("embedded", _embedded),
     Feature("masked-long", _masking),
     Feature("guest-sets-timebase", _one("guest.sets_timebase", 1, 2**32 - 1, 2**40, 2**63, 2**64 - 2**20)),
     Feature("dirty-burst", _all(_one("guest.memory.dirty_rate", "0B/s", "1MiB/s", "64MiB/s", "400MiB/s"),
                                 _one("guest.memory.locality", "uniform", "hot", "sequential"))),
     Feature("downtime", _time("migration.downtime", 1, 700_000)),
+    Feature("long-downtime", _all(_one("run.duration", "2s"), _time("migration.downtime", 1_000_000, 1_500_000))),
     Feature("start", _time("migration.start", 1, 400_000)),
     Feature("bandwidth", _one("link.bandwidth", "10Mbit/s", "100Mbit/s", "1Gbit/s", "10Gbit/s")),
     Feature("latency", _time("link.latency", 1, 50_000)),
-    Feature("jitter", _time("link.jitter", 1, 20_000)),
+    Feature("jitter", _time("link.jitter", 1, 20_000), _BY_AN_EVEN_LINK),
     Feature("tick-counter", _all(_one("host.source.tick_hz", "1GHz", "2.5GHz", "3.333GHz"),
                                  _one("host.destination.tick_hz", "1GHz", "2.4GHz", "25MHz"),
                                  lambda random: {"host.destination.tick_origin": random.randrange(2**62)})),
+    Feature("timebase-frequency", _all(_one("host.destination.timebase_hz", "10MHz", "25MHz", "100MHz"),
+                                       _one("migration.frequency_policy", "convert", "refuse"))),
     Feature("clock-origin", lambda random: {"host.destination.clock_origin": f"{random.randrange(10**6)}s"}),
     Feature("clock-skew", lambda random: {"host.clock_skew": f"{random.randint(-300_000, 300_000)}us"},
-            _UNSYNCHRONISED),
+            _BY_TIME_OF_DAY),
     Feature("postcopy", _all(_one("migration.postcopy_ram", True), _one("migration.postcopy_start", 1, 2, 3),
                              _one("migration.postcopy_preempt", True, False), _one("migration.prepaging", 0, 4))),
     Feature("xbzrle", _one("migration.xbzrle", True)),
     Feature("auto-converge", _one("migration.auto_converge", True)),
     Feature("cancel", lambda random: {"migration.cancel_at": f"{random.randrange(1, 990_000)}us"}),
     Feature("fault-latency", _fault("latency", latency=_TIMES, jitter=("0us", *_TIMES), correlation=(0, 25, 90),
-                                    distribution=("uniform", "normal", "pareto"))),
-    Feature("fault-bandwidth", _fault("bandwidth", rate=("1Mbit/s", "10Mbit/s", "50Mbit/s"))),
-    Feature("fault-slicer", _fault("slicer", average_size=("100B", "1KiB", "64KiB"), delay=("1us", "50us", "1ms"))),
-    Feature("fault-stall", _fault("stall", duration=_TIMES)),
+                                    distribution=("uniform", "normal", "pareto")), _BY_AN_EVEN_LINK),
+    Feature("fault-bandwidth", _fault("bandwidth", rate=("1Mbit/s", "10Mbit/s", "50Mbit/s")), _BY_AN_EVEN_LINK),
+    Feature("fault-slicer", _fault("slicer", average_size=("100B", "1KiB", "64KiB"), delay=("1us", "50us", "1ms")),
+            _BY_AN_EVEN_LINK),
+    Feature("fault-stall", _fault("stall", duration=_TIMES), _BY_AN_EVEN_LINK),
     Feature("fault-timeout", _fault("timeout", timeout=("0us", *_TIMES))),
     Feature("fault-reset_peer", _fault("reset_peer", timeout=("0us", *_TIMES))),
     Feature("fault-limit_data", _fault("limit_data", bytes=("0B", "100B", "4KiB", "100KiB", "1MiB"))),
     Feature("fault-slow_close", _fault("slow_close", delay=_TIMES)),
     Feature("fault-corrupt", _fault("corrupt")),
-    Feature("fault-clock_step", _at_side("clock_step", by=("-1s", "-3ms", "5us", "2ms", "1s")), _UNSYNCHRONISED),
-    Feature("fault-clock_drift", _at_side("clock_drift", ppm=(-500, -50, 20, 1000)), _UNSYNCHRONISED),
+    Feature("fault-clock_step", _at_side("clock_step", by=("-1s", "-3ms", "5us", "2ms", "1s")), _BY_A_STEADY_CLOCK),
+    Feature("fault-clock_drift", _at_side("clock_drift", ppm=(-500, -50, 20, 1000)), _BY_A_STEADY_CLOCK),
     Feature("fault-dirty_burst", lambda random: {
         "fault.dirty_burst.enabled": True, "fault.dirty_burst.at": f"{random.randrange(600_000)}us",
         "fault.dirty_burst.duration": random.choice(_TIMES), "fault.dirty_burst.rate": "500MiB/s"}),

@@ -27,6 +27,7 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
                 "strategy": group.signature.strategy,
                 "status": group.signature.status,
                 "count": group.count,
+                "first": group.first,
                 "checks": dict(group.checks.most_common()),
                 "reproduce": _reproduction(outcome, group.signature, cases),
                 "config": cases[group.signature].config.read_text() if group.signature in cases else None,
@@ -56,7 +57,8 @@ def as_text(outcome: Outcome) -> str:
     for group in outcome.groups[:_SHOWN]:
         check, strategy, status = group.signature
         others = ", ".join(f"{name} {count}" for name, count in group.checks.most_common() if name != check)
-        lines += ["", f"{check} under {strategy}, migration {status}: {plural(group.count, 'run')}"]
+        count = f"{plural(group.count, 'run')}, the first is no. {group.first}"
+        lines += ["", f"{check} under {strategy}, migration {status}: {count}"]
         if others:
             lines.append(f"  with it: {others}")
         for case in outcome.cases:
