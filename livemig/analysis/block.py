@@ -113,8 +113,8 @@ class Reader:
         if len(at):
             block.kind[at] = self._kind(layout)
             block.armed[at] = layout.event == ARMED
-            for key, number in layout.numbers.items():
-                getattr(block, key)[at] = number.read(above)
+            for key, column in layout.columns(above):
+                getattr(block, key)[at] = column
         return rest
 
     def _kind(self, layout: Layout) -> int:

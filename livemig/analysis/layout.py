@@ -15,7 +15,9 @@ times the powers of ten, and the template's own number, is the number.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -32,6 +34,9 @@ INTERRUPT: Final = "interrupt"
 _NUMBER = rb"0|[1-9][0-9]{0,17}"
 _EXACT: Final = 15
 """Digits of which a float holds any number."""
+_MANY: Final = 256
+"""From so many lines on, numbers are read one after the other, each from its own characters."""
+_ONES: Final = bytes.maketrans(b"0123456789", b"1" * 10)
 
 
 def _pattern(event: str) -> re.Pattern[bytes]:
@@ -80,25 +85,26 @@ class Layout:
     template: Bytes
     spread: Bytes
     numbers: dict[str, Number]
+    weights: NDArray[np.float64] | None
+    """A row a character, a column a number: what the character counts in it. None where a float would not be exact."""
 
-    @classmethod
-    def of(cls, line: bytes) -> Layout | None:
-        """The layout of ``line``; None if it is another event, or not written as the schema has it."""
-        for event, pattern in _PATTERNS.items():
-            if (match := pattern.fullmatch(line)) is None:
-                continue
-            template, spread = bytearray(line), bytearray(len(line))
-            for key in pattern.groupindex.keys() - {"side", "timer"}:
-                start, stop = match.span(key)
-                if start < 0:
-                    continue  # it is null
-                alone = stop - start == 1
-                template[start:stop] = b"0" if alone else b"1".ljust(stop - start, b"0")
-                spread[start:stop] = b"\x09" if alone else b"\x08".ljust(stop - start, b"\x09")
-            numbers = {key: Number(*match.span(key), int(template[slice(*match.span(key))])) for key in _WANTED[event]}
-            side, timer = match["side"].decode(), match["timer"].decode()
-            return cls(side, event, timer, np.frombuffer(template, np.uint8), np.frombuffer(spread, np.uint8), numbers)
-        return None
+    @staticmethod
+    def of(line: bytes) -> Layout | None:
+        """The layout of ``line``; None if it is another event, or not written as the schema has it.
+
+        A number that begins with 0 is not so written, but is not told from others here; :meth:`above` does.
+        """
+        return _of(line.translate(_ONES))
+
+    def columns(self, above: Bytes) -> Iterator[tuple[str, Column]]:
+        """All the numbers, by name, as :meth:`Number.read` has each."""
+        if len(above) >= _MANY or self.weights is None:
+            for key, number in self.numbers.items():
+                yield key, number.read(above)
+            return
+        values = (above @ self.weights).astype(np.int64)
+        for column, (key, number) in zip(values.T, self.numbers.items(), strict=True):
+            yield key, column + number.least
 
     def above(self, lines: Bytes) -> tuple[Bytes, NDArray[np.bool_]]:
         """What ``lines``, a row each and as long as the template, are above it, and which of them have this layout."""
@@ -106,3 +112,33 @@ class Layout:
         off = above > self.spread
         fits = ~np.any(off, axis=1, keepdims=False) if off.any() else np.ones(len(lines), np.bool_)
         return above, fits
+
+
+@lru_cache(4096)
+def _of(shape: bytes) -> Layout | None:
+    """The layout of all lines that become ``shape`` when every digit becomes 1."""
+    for event, pattern in _PATTERNS.items():
+        if (match := pattern.fullmatch(shape)) is None:
+            continue
+        template, spread = bytearray(shape), bytearray(len(shape))
+        for key in pattern.groupindex.keys() - {"side", "timer"}:
+            start, stop = match.span(key)
+            if start < 0:
+                continue  # it is null
+            alone = stop - start == 1
+            template[start:stop] = b"0" if alone else b"1".ljust(stop - start, b"0")
+            spread[start:stop] = b"\x09" if alone else b"\x08".ljust(stop - start, b"\x09")
+        numbers = {key: Number(*match.span(key), int(template[slice(*match.span(key))])) for key in _WANTED[event]}
+        side, timer = match["side"].decode(), match["timer"].decode()
+        texts = np.frombuffer(template, np.uint8), np.frombuffer(spread, np.uint8)
+        return Layout(side, event, timer, *texts, numbers, _weights(numbers, len(shape)))
+    return None
+
+
+def _weights(numbers: dict[str, Number], size: int) -> NDArray[np.float64] | None:
+    if any(number.stop - number.start > _EXACT for number in numbers.values()):
+        return None
+    weights = np.zeros((size, len(numbers)))
+    for column, number in enumerate(numbers.values()):
+        weights[number.start : number.stop, column] = 10.0 ** np.arange(number.stop - number.start)[::-1]
+    return weights

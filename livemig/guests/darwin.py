@@ -25,9 +25,16 @@ class Darwin(TickGuest):
         super().__init__(arm_ticks, handler_ticks, boot_ticks)
         self._low, self._high, self._skewed = low, high, skewed
         self._values = Stream(seed, self._spread)
+        self.typical = low + (high - low) // (4 if skewed else 2)
 
     def step(self, tb: int, decr: int) -> tuple[int, int]:
         return self._values.take(), NEVER
+
+    def ahead(self, count: int) -> NDArray[np.int64] | None:
+        return self._values.peek(count)
+
+    def taken(self, count: int) -> None:
+        self._values.position += count
 
     def _spread(self, drawn: NDArray[np.uint64]) -> NDArray[np.int64]:
         share = drawn >> np.uint64(32)

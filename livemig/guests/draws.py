@@ -55,6 +55,10 @@ class Stream:
     def position(self, taken: int) -> None:
         self._made, self._ahead = taken, []
 
+    def peek(self, count: int) -> NDArray[np.int64]:
+        """The next ``count``, which are not taken yet."""
+        return self._shape(draws(self._seed, self.position, count))
+
     def take(self) -> int:
         """The next one."""
         if not self._ahead:

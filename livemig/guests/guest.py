@@ -6,6 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 Read = Callable[[str], int]
 """What a register of the CPU's timers reads, by its name."""
 
@@ -94,6 +97,17 @@ class TickGuest(Guest):
     """
 
     memoryless = False
+    typical = 0
+    """About how many ticks a step writes, if that is known."""
+
+    def ahead(self, count: int) -> NDArray[np.int64] | None:
+        """What the next ``count`` steps will write, whatever they read, and no further step follows; None if that
+        cannot be said. :meth:`taken` says how many of them were made."""
+        return None
+
+    def taken(self, count: int) -> None:
+        """So many steps of those that :meth:`ahead` told were made."""
+        raise NotImplementedError
 
     def __init__(self, arm_ticks: int, handler_ticks: int, boot_ticks: int = 0) -> None:
         self.arm_ticks = arm_ticks

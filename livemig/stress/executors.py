@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -22,15 +23,16 @@ def local(jobs: int) -> Iterator[tuple[Executor, int]]:
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["livemig.stress.plan"])
-    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_signals_to_the_parent)
+    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare)
     try:
         yield executor, jobs
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_signals_to_the_parent() -> None:
+def _prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()  # what was imported stays, and need not be looked through again and again
 
 
 @contextmanager

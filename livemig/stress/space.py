@@ -86,6 +86,13 @@ def _in_the_blackout(random: Random) -> dict[str, Value]:
     }
 
 
+def _in_hypervisor(random: Random) -> dict[str, Value]:
+    if random.choice((True, False)):
+        return {"guest.hypervisor.guest": "linux", "guest.linux.tick": f"{_log_uniform(random, 2_000, 50_000)}us"}
+    period = f"{_log_uniform(random, 2_000, 100_000)}us"
+    return {"guest.hypervisor.guest": "periodic", "guest.periodic.period": period}
+
+
 def _embedded(random: Random) -> dict[str, Value]:
     """Firmware on timers that are no Book3S decrementer, whose keys must then be as the model has them."""
     model = random.choice(("ppc405", "e500"))
@@ -94,8 +101,9 @@ def _embedded(random: Random) -> dict[str, Value]:
         **{f"machine.{key}": PRESETS[model][key] for key in rest},
         "machine.model": model,
         "guest.kind": "embedded",
-        "guest.embedded.period": f"{_log_uniform(random, 200, 50_000)}us",
+        "guest.embedded.period": f"{_log_uniform(random, 2_000, 50_000)}us",
         "guest.embedded.fit": random.choice((True, False)),
+        "guest.embedded.fit_bit": 20,
     }
 
 
@@ -156,8 +164,7 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("linux", _all(_one("guest.kind", "linux"), _time("guest.linux.tick", 500, 20_000))),
     Feature("deadlines-together", _together),
     Feature("deadline-in-blackout", _in_the_blackout),
-    Feature("hypervisor", _all(_one("machine.model", "powernv"), _one("guest.kind", "hypervisor"),
-                               _one("guest.hypervisor.guest", "periodic", "darwin", "linux"))),
+    Feature("hypervisor", _all(_one("machine.model", "powernv"), _one("guest.kind", "hypervisor"), _in_hypervisor)),
     Feature("embedded", _embedded),
     Feature("masked-long", _masking),
     Feature("guest-sets-timebase", _one("guest.sets_timebase", 1, 2**32 - 1, 2**40, 2**63, 2**64 - 2**20)),

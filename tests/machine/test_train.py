@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livemig.guests.darwin import Darwin
@@ -122,6 +122,41 @@ def test_a_train_and_single_steps_leave_the_same_record_and_the_same_cpu(
         assert short.registers() == long.registers()
         assert (short.main.due, short.delivered) == (long.main.due, long.delivered)
     assert rows(short) == rows(long)
+
+
+SPREAD = st.tuples(st.integers(0, 60), st.integers(0, 90))
+
+
+@settings(max_examples=40)
+@given(MODELS, SPREAD, st.booleans(), TIMES, st.integers(0, 2**40), st.lists(st.integers(1, 15_000), max_size=2))
+def test_draws_that_are_taken_at_a_stroke_are_those_taken_one_by_one(
+    model: DecrementerModel, spread: tuple[int, int], skewed: bool, times: tuple[int, int], seed: int, more: list[int]
+) -> None:
+    low, width = spread
+    made = (seed, low, low + width, skewed, *times, 5)
+    short = Cpu(0, Book3S(model), Timebase(0, 0, 10**6), Darwin(*made))
+    long = StepByStep(0, Book3S(model), Timebase(0, 0, 10**6), Darwin(*made))
+    until = 0
+    for cpu in (short, long):
+        cpu.power_on(0)
+        cpu.boot()
+    for stretch in (12_000, *more):
+        until += stretch
+        for cpu in (short, long):
+            cpu.run(until)
+        assert short.registers() == long.registers()
+        assert short.time_state() == long.time_state()
+    assert rows(short) == rows(long)
+
+
+def test_a_long_train_of_draws_is_one_piece() -> None:
+    """12,000 ticks of at most 130: more than 90 interrupts."""
+    cpu = Cpu(0, Book3S(DecrementerModel(16)), Timebase(0, 0, 10**6), Darwin(7, 40, 130, False, 1, 5, 5))
+    cpu.power_on(0)
+    cpu.boot()
+    cpu.run(12_000)
+    assert cpu.record is not None
+    assert max(len(train.delivered) for train in cpu.record.trains) > 90
 
 
 @given(MODELS, guests(), st.lists(st.integers(1, 3000), min_size=1, max_size=8))
