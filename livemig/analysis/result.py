@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from livemig.analysis.attribution import Late
+from livemig.analysis.continuity import tolerance_ticks
 from livemig.analysis.drift import HopError
 from livemig.analysis.impact import Impact
 from livemig.analysis.inference import Inference
@@ -107,6 +108,12 @@ class Result:
     def strategy(self) -> str | None:
         """The one asked for, else the one that the log shows."""
         return self.manifest.strategy or self.inference.strategy
+
+    @property
+    def inferred(self) -> str | None:
+        """The strategy that the log shows; None where the nearest one is off by more than can be read of it."""
+        ticks = self.inference.residual_ticks
+        return None if ticks is None or ticks > tolerance_ticks(self.manifest) else self.inference.strategy
 
     @property
     def crossed(self) -> bool:

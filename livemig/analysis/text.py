@@ -148,7 +148,7 @@ def _strategy(result: Result) -> str:
     fits = asked if asked in names else names[0]
     if more := [name for name in names if name != fits]:
         fits += f" (or {', '.join(more)})"
-    fits += ", by TB and DECR"
+    fits = f"{fits}, by TB and DECR" if result.inferred else f"none that is known; nearest: {fits}"
     if ticks := inference.residual_ticks:
         fits += f", {plural(ticks, 'tick')} ({duration(to_ns(ticks, result.timebase.hz))}) off"
     return f"{fits}; {asked} was asked for" if asked and asked not in names else fits

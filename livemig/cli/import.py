@@ -20,7 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--run-toml", type=Path, metavar="FILE", help="what else is known of the run")
     parser.add_argument(
-        "--late-tolerance", type=_time, default="20ms", metavar="TIME", help="lateness that is the host's (20ms)"
+        "--late-tolerance",
+        type=_time,
+        metavar="TIME",
+        help="lateness that is the host's (as late as it was before the migration, 20ms at least)",
     )
     parser.add_argument(
         "--time-policy", type=time_policy, help="what guest time shall do over the blackout (either)"
@@ -43,15 +46,17 @@ def run(args: argparse.Namespace) -> int:
 
         print(orjson.dumps({"run_dir": str(args.out), **account}).decode())
     else:
-        print(_summary(account, args.out))
+        print(_summary(account, args.out, args.timebase_hz))
     return 0
 
 
-def _summary(account: dict[str, Any], out: Path) -> str:
+def _summary(account: dict[str, Any], out: Path, timebase_hz: int) -> str:
     lines = [f"{account['lines']:,} lines of {len(account['cpus'])} CPUs; now: livemig analyze {out}"]
     for what in ("stopped", "resumed"):
         by = account[f"{what}_by"]
         lines.append(f"  {what}: {by or 'not in the logs'}")
+    if (hz := account["destination_timebase_hz"]) != timebase_hz:
+        lines.append(f"  the destination's timebase: {hz:,} Hz")
     for name in ("interrupts_unplaced", "interrupts_before_the_first_arm"):
         if account[name]:
             lines.append(f"  {name.replace('_', ' ')}: {account[name]:,}")

@@ -155,8 +155,8 @@ class Checks(Section):
     """What the verdict is based on."""
 
     late_tolerance: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
-        description="lateness outside the blackout that is no fault; by clock: 0ns if virtual, 20ms if wall, or if "
-        "`engine.kind` is qemu"
+        description="lateness outside the blackout that is no fault; by clock: 0ns if virtual, 20ms if wall; if "
+        "`engine.kind` is qemu 20ms, or as late as the host was before the migration if that is more"
     )
     lost_after: Annotated[int, Quantity(TIME, "1us", "1h")] = Field(
         default=TIME.parse("1s"), description="an interrupt this late, with no reason to be, is lost"

@@ -13,6 +13,7 @@ from typing import Final
 from livemig.errors import InputError
 from livemig.events.qemu.counting import Counting
 from livemig.events.qemu.facts import Facts
+from livemig.events.qemu.frequency import known_hz, measured_hz
 from livemig.events.qemu.importing import cpu_count
 from livemig.events.qemu.lateness import Lateness
 from livemig.events.qemu.roles import Roles, last_burst, roles
@@ -35,8 +36,6 @@ from livemig.timers.decrementer import DecrementerModel, Reset, at_reset
 NS_SLACK_TICKS: Final = 2
 """A DECR that is kept in ns reads up to so many ticks less than one that is kept in ticks."""
 _FOREVER: Final = 1 << 62
-_MASK64: Final = (1 << 64) - 1
-_KNOWN_HZ: Final = (16_600_000, 25_000_000, 33_333_333, 100_000_000, 512_000_000)
 _LONGEST_S: Final = 1 << 28
 """No virtual clock has run for so many seconds (8.5 years)."""
 _RESET_BITS: Final = 64
@@ -167,7 +166,7 @@ def _machine(facts: Facts, source: Log, notes: list[str]) -> str:
     machine = facts.text("machine")
     if machine is not None:
         return machine
-    hz = facts.integer("timebase_hz") or _measured_hz(source)
+    hz = facts.integer("timebase_hz") or known_hz(measured_hz(source.who, 0, _FOREVER))
     machine = {16_600_000: "g3beige", 512_000_000: "pseries", 25_000_000: "mac99", 100_000_000: "mac99"}.get(hz or 0)
     if machine is None:
         raise InputError(str(facts.path), "machine: not given, and the timebase's frequency does not tell it")
@@ -200,40 +199,18 @@ def _frequencies(
     facts: Facts, machine: str, versions: tuple[Version, Version], source: Log, notes: list[str]
 ) -> tuple[int, int]:
     by_version = [hz_by_version(machine, version) for version in versions]
-    hz = facts.integer("timebase_hz")
+    hz, shown = facts.integer("timebase_hz"), known_hz(measured_hz(source.who, 0, _FOREVER))
     if hz is None:
-        hz = _measured_hz(source) or by_version[0]
+        hz = shown or by_version[0]
         if hz is None:
             raise InputError(str(facts.path), "timebase_hz: not given, and the source's log does not tell it")
         notes.append(f"timebase_hz is not given; {hz:,} by the source's log")
-    elif hz != by_version[0] and by_version[0] is not None and _measured_hz(source) == by_version[0]:
-        notes.append(f"timebase_hz is {hz:,}; {by_version[0]:,} by the source's log, and by its version, is taken")
-        hz = by_version[0]
+    elif hz != by_version[0] and shown is not None and shown == by_version[0]:
+        notes.append(f"timebase_hz is {hz:,}; {shown:,} by the source's log, and by its version, is taken")
+        hz = shown
     changed = versions[0] != versions[1] and None not in by_version and by_version[0] != by_version[1]
     there = facts.integer("destination_timebase_hz") or (by_version[1] if changed else hz)
     return hz, there or hz
-
-
-def measured_hz(log: Log, begin_us: int, end_us: int) -> tuple[int, int] | None:
-    """The slope of TB over the host's clock between two instants, in Hz, and over how many microseconds."""
-    best: tuple[int, int] | None = None
-    for thread in log.who.vcpus:
-        readings = thread.tb.between(begin_us, end_us)
-        if len(readings) < 2:
-            continue
-        first, last = readings[0], readings[-1]
-        span = last.t_us - first.t_us
-        if span > 0 and (best is None or span > best[1]):
-            best = (last.value - first.value & _MASK64) * 1_000_000 // span, span
-    return best
-
-
-def _measured_hz(source: Log) -> int | None:
-    """The known frequency that TB ticks at, within a hundredth; else None."""
-    measured = measured_hz(source, 0, _FOREVER)
-    if measured is None:
-        return None
-    return next((hz for hz in _KNOWN_HZ if abs(measured[0] - hz) * 100 < hz), None)
 
 
 # ── the source, up to its stop ──
@@ -262,6 +239,9 @@ def _follow_source(capture: Capture, count: int) -> None:
             for number, each in enumerate(capture.cpus):
                 each.counting.reset(point(at_reset(capture.model(0)).expiry))
                 capture.lateness.reset(number)
+        elif line.event == TB_STORE:
+            for each in capture.cpus:
+                each.counting.offset = signed(line.old, 64)
 
 
 def follow(counting: Counting, lateness: Lateness, cpu: int, line: Line) -> None:

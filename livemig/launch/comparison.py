@@ -8,12 +8,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from livemig.events.qemu.frequency import measured_hz
 from livemig.events.qemu.lateness import poll_slack_ns
 from livemig.events.qemu.standstill import zero_ns
 from livemig.events.qemu.survey import Reading
 from livemig.events.qemu.ticks import ns_up, signed, ticks_down
 from livemig.events.qemu.window import Window, as_signed, near, point
-from livemig.launch.capture import Capture, Log, measured_hz, read_capture
+from livemig.launch.capture import Capture, Log, read_capture
 from livemig.launch.foreseen import Foreseen, foresee
 from livemig.launch.onward import CpuOnward, Onward, follow_destination
 from livemig.launch.row import Row, Value
@@ -144,7 +145,7 @@ def _at_save(capture: Capture, noise: Noise) -> Iterator[Row]:
 
 def _frequency(log: Log, hz: int, where: str, end_us: int) -> Iterator[Row]:
     begin_us = log.found.first_run_us or 0
-    measured = measured_hz(log, begin_us, end_us)
+    measured = measured_hz(log.who, begin_us, end_us)
     stood = log.found.next_stop_us is not None and log.found.next_stop_us < end_us
     if measured is None or stood or measured[1] < 100_000:
         return

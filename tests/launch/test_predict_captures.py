@@ -56,6 +56,9 @@ EXPECTED = {
     "q100-mac99-stopcopy-1s": Expected(0, after(79_831, 25_000_000)),
     "q100-mac99-stopcopy-pending": Expected(1, after(2**32 - 93_123, 25_000_000)),
     "q100-pseries-stopcopy": Expected(0, after(2_330_295, 512_000_000)),
+    "q100-pseries-live-reset": Expected(0, after(0x2B76C8, 512_000_000)),
+    "q111-mac99-stopcopy-pending": Expected(1, after(2**32 - 235_545, 25_000_000)),
+    "q72-q100-mac99-stopcopy": Expected(0, after(0, 25_000_000)),
 }
 
 

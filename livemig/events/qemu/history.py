@@ -74,8 +74,12 @@ class History:
         """Interrupts raised of which the log does not show the CPU."""
         self.before_first_arm = 0
         """Interrupts raised before the log shows what asked for them: they are left out."""
+        self.late_before_ns = 0
+        """How late the host was at most before anything was migrated: from when an interrupt was due to its raise."""
+        self._migrates = plan.side == DESTINATION
         self._pending = pending
         self._running = not plan.starts and plan.side == SOURCE
+        self._ran = self._running
         self._crossed = plan.side == SOURCE
         self._tb: tuple[int, int] | None = None if self._running else (0, 0)
         """When it was last known, and what it was; 0 before the machine first runs."""
@@ -103,6 +107,7 @@ class History:
             if line.event == RUN_STATE:
                 yield self._run(t_ns, line) if line.value else self._stop(t_ns, line)
             elif line.event == MIGRATION:
+                self._migrates = True
                 yield self._event(t_ns, "migration_state", status=line.word, reason=None)
             elif index is not None:
                 yield from self._guest(t_ns, line, self.cpus[index])
@@ -160,6 +165,8 @@ class History:
 
     def _raise(self, t_ns: int, cpu: Cpu) -> Event:
         cpu.raised, cpu.raised_ns, cpu.counting = True, t_ns, False
+        if not self._migrates and self._stood_ns == 0 and cpu.due_ns is not None:
+            self.late_before_ns = max(self.late_before_ns, t_ns - cpu.due_ns)
         return self._interrupt("interrupt_masked", t_ns, cpu, self._tb_at(t_ns), cpu.decr(t_ns, self.plan.hz))
 
     def _raised_cpu(self, t_ns: int, line: Line) -> Cpu | None:
@@ -203,7 +210,8 @@ class History:
         if line.event == DECR_LOAD:
             self._read = line.tid, line.value
         elif line.event == TB_STORE:
-            self._tb = t_ns, line.value
+            # A reset of a machine that ran says 0 as well, and means the offset: TB goes on as the clock has it.
+            self._tb, self._unknown = (None, True) if self._ran else ((t_ns, line.value), False)
         elif line.event == DECR_STORE:
             if read is not None and read[0] == line.tid and (read[1] ^ line.old) & 0xFFFF_FFFF == 0:
                 yield from self._restore(t_ns, line)
@@ -256,7 +264,7 @@ class History:
             for cpu in self.cpus:
                 cpu.stand(t_ns - self._stood_ns)
             self._tb = None if self._tb is None else (t_ns, self._tb[1])
-        self._running, self._wrote = True, None
+        self._running, self._ran, self._wrote = True, True, None
         return self._moment("machine_resumed", t_ns, line)
 
     def _moment(self, name: str, t_ns: int, line: Line) -> Event:

@@ -18,6 +18,7 @@ from livemig.errors import InputError, OutputError
 from livemig.events.qemu.cpu import BITS, Cpu
 from livemig.events.qemu.cpus import cpus_of
 from livemig.events.qemu.facts import Facts
+from livemig.events.qemu.frequency import on_the_destination
 from livemig.events.qemu.history import History, Plan
 from livemig.events.qemu.roles import Roles, last_burst, roles
 from livemig.events.qemu.standstill import CLOSE_NS, Standstill, at_resume, at_stop, zero_ns
@@ -26,7 +27,7 @@ from livemig.events.qemu.trace import TraceLog
 from livemig.events.schema import DESTINATION, SCHEMA_VERSION, SOURCE
 
 LATE_TOLERANCE_NS: Final = 20_000_000
-"""Default: QEMU's timers run in its main thread, which a busy host delays by milliseconds."""
+"""At least: QEMU's timers run in its main thread, which even an idle host delays by milliseconds."""
 LOST_AFTER_NS: Final = 1_000_000_000
 _MOST_CPUS: Final = 4096
 _LEVEL: Final = ("pseries", "powernv")
@@ -38,11 +39,12 @@ _LEVEL_HZ: Final = 512_000_000
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """``time_policy``: advance, freeze, advance-at-most and its time, or None: not known. ``run_toml``: what is known
-    of the run, if anything."""
+    of the run, if anything. ``late_tolerance_ns``: lateness that is no fault; None: as late as the host already was on
+    the source before the migration, :data:`LATE_TOLERANCE_NS` at least."""
 
     timebase_hz: int
     run_toml: Path | None = None
-    late_tolerance_ns: int = LATE_TOLERANCE_NS
+    late_tolerance_ns: int | None = None
     time_policy: str | None = None
     advance_at_most_ns: int | None = None
 
@@ -107,10 +109,17 @@ class _Import:
         self.stop = at_stop(source.found, source.who, facts, hz, count)
         if self.stop is None:
             raise InputError(str(source.log.path), "no guest in it: no thread acts as a vCPU does")
-        self.resume = at_resume(destination.found, destination.who, facts, self.stop.t_us, hz, count)
-        self.threads, self.confirmed = cpus_of(destination.who.vcpus, self.resume, hz, count)
+        self.there_hz = self._there_hz()
+        self.resume = at_resume(destination.found, destination.who, facts, self.stop.t_us, self.there_hz, count)
+        self.threads, self.confirmed = cpus_of(destination.who.vcpus, self.resume, self.there_hz, count)
         self.origin_us = min(source.found.first_us, destination.found.first_us)
         self.histories: list[History] = []
+
+    def _there_hz(self) -> int:
+        found, hz = self.destination.found, self.wanted.timebase_hz
+        ran = found.first_run_us or 0, found.next_stop_us or found.last_us
+        noted = self.facts.integer("destination_timebase_hz")
+        return noted or on_the_destination(self.destination.who, hz, *ran)
 
     def source_events(self) -> Iterator[dict[str, Any]]:
         side, stop = self.source, self.stop
@@ -143,14 +152,15 @@ class _Import:
         pending: bool = True,
         went_on: bool = False,
     ) -> Iterator[dict[str, Any]]:
+        hz = self.wanted.timebase_hz if name == SOURCE else self.there_hz
         plan = Plan(
             side=name,
             origin_us=self.origin_us,
-            hz=self.wanted.timebase_hz,
+            hz=hz,
             level=self.level,
             cpu_of=mapping,
             savers=frozenset(thread.tid for thread in side.who.savers),
-            zero_ns=zero_ns((reading for thread in side.who.vcpus for reading in thread.tb), self.wanted.timebase_hz),
+            zero_ns=zero_ns((reading for thread in side.who.vcpus for reading in thread.tb), hz),
             standstill=here,
             starts=side.who.starts(side.found.first_run_us),
             end_us=end_us,
@@ -199,12 +209,17 @@ class _Import:
             "time_policy": self.wanted.time_policy,
             "advance_at_most_ns": self.wanted.advance_at_most_ns,
             "clock": "wall",
-            "late_tolerance_ns": self.wanted.late_tolerance_ns,
+            "late_tolerance_ns": self._late_tolerance_ns(),
             "timebase_tolerance_ns": max(CLOSE_NS, *(end.unsure_ns for end in ends)),
             "lost_after_ns": LOST_AFTER_NS,
             "downtime_ns": None if downtime_us is None else 1000 * downtime_us,
             "downtime_limit_ns": None if limit_us is None else 1000 * limit_us,
         }
+
+    def _late_tolerance_ns(self) -> int:
+        given = self.wanted.late_tolerance_ns
+        worst = max((history.late_before_ns for history in self.histories), default=0)
+        return max(LATE_TOLERANCE_NS, worst) if given is None else given
 
     def _account(self) -> dict[str, Any]:
         sides = {SOURCE: self.source.counts(), DESTINATION: self.destination.counts()}
@@ -215,6 +230,7 @@ class _Import:
             "not_understood": sum(side["not_understood"] for side in sides.values()),
             "first_places": [f"{side['file']}:{line}" for side in sides.values() for line in side["first_places"]],
             **sides,
+            "destination_timebase_hz": self.there_hz,
             "stopped_by": None if self.stop is None else self.stop.by,
             "resumed_by": None if self.resume is None else self.resume.by,
             "cpus": [

@@ -14,7 +14,7 @@ from livemig.config.migration import TIME_POLICY
 from livemig.config.model import Config
 from livemig.errors import LivemigError
 from livemig.events.qemu import threads
-from livemig.events.qemu.importing import Wanted, import_qemu
+from livemig.events.qemu.importing import LATE_TOLERANCE_NS, Wanted, import_qemu
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch import run_directory
 from livemig.launch.qemu.binary import Binary, binary_of
@@ -69,7 +69,9 @@ def run_qemu(
             _write_records(logs / "guest_records.tsv", crossing.records)
         policy = config.migration.time_policy
         at_most_ns = TIME_POLICY.at_most_ns(policy)
-        wanted = Wanted(hz, logs / "run.toml", config.checks.late_tolerance, policy, at_most_ns)
+        given = config.checks.late_tolerance
+        tolerance = None if given == LATE_TOLERANCE_NS else given
+        wanted = Wanted(hz, logs / "run.toml", tolerance, policy, at_most_ns)
         manifest = import_qemu(logs / "source.log", logs / "destination.log", directory, wanted)
         kept = directory / LOGS
         kept.mkdir()

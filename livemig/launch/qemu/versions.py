@@ -76,7 +76,8 @@ def run_all_versions(
         announce(name)
         asked = _between(config, qemus[source], qemus[destination])
         result = run_qemu(asked, config_file, directory / name.replace(" ", "-")).result
-        results[f"{name}: {result.inference.strategy or 'did not cross'}"] = result
+        shown = result.inferred or ("no known strategy" if result.crossed else "did not cross")
+        results[f"{name}: {shown}"] = result
     return results
 
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_log import HZ, MAIN, SAVER, handler, load, migration, raised, reset, runs, saved, stops, write
+from tiny_log import HZ, MAIN, SAVER, handler, load, migration, raised, reset, runs, saved, stops, tb, write
 
 from livemig.errors import InputError, LivemigError, OutputError
 from livemig.events.qemu.importing import Wanted, import_qemu
@@ -177,3 +177,37 @@ def test_mutilated_logs_end_in_a_whole_directory_or_in_none(
             assert times == sorted(times)
             assert times[0] >= 0
     assert not [path for path in directory.iterdir() if path.name.startswith(".")]
+
+
+# ── what is the host's, and what the destination's ──
+
+
+@pytest.mark.parametrize(("given", "tolerance"), [(None, 30_000_000), (5_000_000, 5_000_000)])
+def test_the_host_is_excused_as_late_as_it_was_before_the_migration(
+    tmp_path: Path, given: int | None, tolerance: int
+) -> None:
+    """Due at 229 and raised 30 ms later; then the migration begins, and what is raised 80 ms late is not excused."""
+    late = raised(30_229) + handler(30_240, 30_230, -30_005, 100) + migration(30_250, "setup")
+    source = reset(0) + runs(10) + write(20, -11, 100) + raised(121) + handler(125, 115, -6, 100) + late
+    source += raised(110_344) + handler(110_350, 110_340, -80_010, 100) + stops(110_360)
+    manifest = imported(tmp_path, source, DESTINATION, late_tolerance_ns=given)
+    assert manifest["judge"]["late_tolerance_ns"] == tolerance
+
+
+def test_a_host_that_was_not_late_is_excused_for_what_any_host_may_be(tmp_path: Path) -> None:
+    assert imported(tmp_path, SOURCE, DESTINATION)["judge"]["late_tolerance_ns"] == 20_000_000
+
+
+def test_a_destination_s_timebase_may_tick_at_another_known_frequency(tmp_path: Path) -> None:
+    """The guest reads 5,000,000 ticks in 200 ms. Of the due times on the destination each is of those."""
+    reads = tb(1_010, 1) + tb(201_010, 5_000_001) + write(201_020, 0, 2_500) + raised(201_121)
+    manifest = imported(tmp_path, SOURCE, reset(300) + runs(1_000) + reads)
+    assert manifest["import"]["destination_timebase_hz"] == 25_000_000
+    armed = [event for event in events(tmp_path / "out", "destination") if event["event"] == "timer_armed"]
+    assert armed[-1]["deadline_ns"] == 1000 * (201_020 + 100)
+
+
+def test_an_integer_of_the_run_toml_beyond_64_bits_is_kept_as_text(tmp_path: Path) -> None:
+    toml = saved(tmp_path / "run.toml", f"tb_change = {-(1 << 64)}\n")
+    manifest = imported(tmp_path, SOURCE, DESTINATION, run_toml=toml)
+    assert manifest["facts"] == {"tb_change": "-18446744073709551616"}

@@ -164,7 +164,11 @@ def test_whatever_ends_the_launcher_no_qemu_is_left(tmp_path: Path, how: signal.
     private = tmp_path / "private"
     private.mkdir()
     launcher = subprocess.Popen(
-        command(tmp_path), env={**os.environ, "TMPDIR": str(private)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command(tmp_path),
+        env={**os.environ, "TMPDIR": str(private)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # A shell's background job ignores it.
     )
     deadline = time.monotonic() + 20
     while len(qemus_of(tmp_path)) < 2 and time.monotonic() < deadline:

@@ -49,7 +49,7 @@ def test_each_qemu_is_run_and_with_pairs_each_way_between_them(
 
     def run(config: Any, config_file: str, out: Path) -> Any:
         ran.append((config.engine.source_binary, config.engine.destination_root, out.name))
-        return SimpleNamespace(result=SimpleNamespace(inference=SimpleNamespace(strategy="none")))
+        return SimpleNamespace(result=SimpleNamespace(inferred="none", crossed=True))
 
     monkeypatch.setattr(versions, "run_qemu", run)
     config = load(CONFIG, ["engine.destination_binary=neither", "engine.source_version='9'"])
