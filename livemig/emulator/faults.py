@@ -27,8 +27,13 @@ from livemig.timers.ticks import NEVER
 def faulty(config: Config, side: str, model: LinkModel) -> LinkModel | FaultyLink:
     """``model``, which is the link as ``side`` sends on it, with the faults of that direction, if there are any."""
     towards = "to-destination" if side == SOURCE else "to-source"
-    faults = [fault for fault in _faults(config, towards) if fault is not None]
+    faults = of_direction(config, towards)
     return FaultyLink(model, faults) if faults else model
+
+
+def of_direction(config: Config, towards: str) -> list[LinkFault]:
+    """The faults that frames ``to-destination`` or ``to-source`` meet, in the order in which they act."""
+    return [fault for fault in _faults(config, towards) if fault is not None]
 
 
 def any_of_link(faults: Faults) -> bool:

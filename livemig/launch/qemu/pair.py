@@ -14,6 +14,7 @@ import trio
 
 from livemig.config.migration import Migration
 from livemig.config.model import Config
+from livemig.emulator.faults import of_direction
 from livemig.errors import QmpError, plain
 from livemig.events.qemu.threads import PLACE
 from livemig.events.qemu.trace import RUN_STATE, Line
@@ -23,9 +24,11 @@ from livemig.launch.qemu.command import command, machine_option
 from livemig.launch.qemu.follow import Following
 from livemig.launch.qemu.guest import Record
 from livemig.launch.qemu.process import Qemu, QemuError, running
-from livemig.launch.qemu.proxy import in_flight, link_toxics, serve
+from livemig.launch.qemu.proxy import in_flight, link_toxics, now_ns, serve
 from livemig.launch.qemu.registers import Registers
 from livemig.launch.qemu.workload import Workload
+from livemig.link.faulty_stream import FaultyStream
+from livemig.link.toxics import Toxic
 from livemig.link.uri import listen
 
 Progress = Callable[[str, dict[str, Any]], None]
@@ -81,6 +84,13 @@ class Crossing:
     records: list[Record] = field(default_factory=list)
     """What livemig's guest wrote down."""
     commands: dict[str, list[str]] = field(default_factory=dict)
+    faults: list[tuple[int, str]] = field(default_factory=list)
+    """Of the configuration, that acted on the stream: when for the first time, by the host's clock, and its name."""
+
+    def tell(self, after_ns: int, fault: str) -> None:
+        """It did, so long after the scenario's start."""
+        if fault not in (name for _, name in self.faults):
+            self.faults.append((self.began_ns + after_ns, fault))
 
 
 def run_pair(plan: Plan, progress: Progress = lambda side, event: None) -> Crossing:
@@ -101,7 +111,7 @@ async def _run(plan: Plan, progress: Progress) -> Crossing:
         followed = [_following(plan, side, progress) for side in (SOURCE, DESTINATION)]
         for each in followed:
             nursery.start_soon(each.follow)
-        uri, incoming = _link(plan, nursery, stack)
+        uri, incoming = _link(plan, crossing, nursery, stack)
         machine = machine_option(plan.load.machine, plan.source, plan.destination)
         sides: dict[str, Qemu] = {}
         for side, where in ((DESTINATION, incoming), (SOURCE, None)):
@@ -133,9 +143,9 @@ def _following(plan: Plan, side: str, progress: Progress) -> Following:
     return following
 
 
-def _link(plan: Plan, nursery: trio.Nursery, stack: AsyncExitStack) -> tuple[str, str]:
+def _link(plan: Plan, crossing: Crossing, nursery: trio.Nursery, stack: AsyncExitStack) -> tuple[str, str]:
     """Lay the proxy between the two; gives where the source connects to, and where the destination listens."""
-    link, seed = plan.config.link, plan.config.run.seed
+    link, late, seed = plan.config.link, plan.config.fault.latency, plan.config.run.seed
     if plan.config.migration.transport == "unix":
         near, far = f"unix:{plan.private}/link", f"unix:{plan.private}/incoming"
     else:
@@ -143,13 +153,18 @@ def _link(plan: Plan, nursery: trio.Nursery, stack: AsyncExitStack) -> tuple[str
     listener, uri = listen(near)
     stack.callback(listener.close)
 
+    def faulty(towards: str) -> list[Toxic]:
+        since_ns = now_ns() - (time.time_ns() - crossing.began_ns)
+        faults = of_direction(plan.config, towards)
+        return [FaultyStream(faults, since_ns, seed * 2 + len(towards), crossing.tell)] if faults else []
+
     async def proxy() -> None:
         await serve(
             listener,
             far,
-            lambda: link_toxics(link.bandwidth, link.latency, link.jitter, 2 * seed),
-            lambda: link_toxics(link.bandwidth, link.latency, link.jitter, 2 * seed + 1),
-            in_flight(link.bandwidth, link.latency + link.jitter),
+            lambda: [*link_toxics(link.bandwidth, link.latency, link.jitter, 2 * seed), *faulty("to-destination")],
+            lambda: [*link_toxics(link.bandwidth, link.latency, link.jitter, 2 * seed + 1), *faulty("to-source")],
+            in_flight(link.bandwidth, link.latency + link.jitter + late.enabled * (late.latency + late.jitter)),
         )
 
     nursery.start_soon(proxy)

@@ -53,7 +53,7 @@ async def _connection(near: trio.SocketStream, onward: str, forth: Toxics, back:
     except OSError:
         await trio.aclose_forcefully(near)
         return
-    now = _now()
+    now = now_ns()
     async with near, far, trio.open_nursery() as nursery:
         directions = [
             _Direction(near, far, Chain(forth(), now), held),
@@ -99,18 +99,18 @@ class _Direction:
     async def _read(self) -> None:
         try:
             while data := await self._reader.receive_some(_CHUNK):
-                self.chain.put(_now(), data)
+                self.chain.put(now_ns(), data)
                 self._wake()
                 while self.chain.held >= self._held:
                     await self._moved.wait()
-            self.chain.end(_now(), EOF)
+            self.chain.end(now_ns(), EOF)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.chain.end(_now(), CLOSE)
+            self.chain.end(now_ns(), CLOSE)
         self._wake()
 
     async def _write(self) -> str:
         while True:
-            moved, steps = self._moved, self.chain.take(_now())
+            moved, steps = self._moved, self.chain.take(now_ns())
             for step in steps:
                 try:
                     if step.end == EOF:
@@ -125,7 +125,7 @@ class _Direction:
                 self._wake()
                 continue
             due = self.chain.next_ns
-            with trio.move_on_after(float("inf") if due is None else max(0, due - _now()) / _NS_PER_S):
+            with trio.move_on_after(float("inf") if due is None else max(0, due - now_ns()) / _NS_PER_S):
                 await moved.wait()
 
     def _wake(self) -> None:
@@ -133,5 +133,6 @@ class _Direction:
         self._moved = trio.Event()
 
 
-def _now() -> int:
+def now_ns() -> int:
+    """The clock by which the proxy calls its toxics."""
     return int(trio.current_time() * _NS_PER_S)

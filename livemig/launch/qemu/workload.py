@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from livemig.config.fault import LinkFault
 from livemig.config.model import Config
 from livemig.config.presets import PRESETS
 from livemig.errors import ConfigError
@@ -100,6 +101,7 @@ def _refused(config: Config) -> Iterator[Refusal]:
     if config.host != untouched:
         key = next(name for name in type(config.host).model_fields if _of(config.host, name) != _of(untouched, name))
         yield f"host.{key}", "both QEMUs run on this host, with its clocks", "the default"
+    yield from _faults_refused(config)
     for name, known in (("migration", _MIGRATION), ("link", _LINK), ("run", _RUN)):
         table = _of(config, name)
         default = type(table)()
@@ -116,6 +118,16 @@ _MIGRATION: Final = {
 }  # fmt: skip
 _LINK: Final = {"bandwidth", "latency", "jitter"}
 _RUN: Final = {"seed", "duration", "clock", "rate"}
+
+
+def _faults_refused(config: Config) -> Iterator[Refusal]:
+    for name, fault in config.fault:
+        if not fault.enabled:
+            continue
+        if not isinstance(fault, LinkFault):
+            yield f"fault.{name}.enabled", "acts on livemig's own emulator and hosts", "false, or a fault of the link"
+        elif fault.before:
+            yield f"fault.{name}.before", "QEMU's stream has no such frames", "nothing, and `start`"
 
 
 def _machine_refused(config: Config) -> Iterator[Refusal]:
