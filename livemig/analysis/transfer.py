@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
+from livemig.analysis.verdict import Evidence
 from livemig.events.schema import SOURCE
 
 
@@ -30,6 +31,8 @@ class Transfer(Observer):
         """By hop: how long the state was on its way there, and ``switchover`` after it; 0 where it was not recorded."""
         self.link_faults: list[str] = []
         """Of the configuration, that acted on a frame."""
+        self.intruders: list[Evidence] = []
+        """Where a second source was let in."""
         self.postcopy = False
         """The guest crossed before its pages."""
         self._crossing = crossing
@@ -48,7 +51,12 @@ class Transfer(Observer):
             "machine_stopped": self._stopped,
             "machine_resumed": self._resumed,
             "fault_injected": self._fault,
+            "second_source": self._second_source,
         }
+
+    def _second_source(self, event: Event, place: Place) -> None:
+        if event["answer"] == "welcome":
+            self.intruders.append(Evidence(*place, event["t_ns"]))
 
     def _fault(self, event: Event, place: Place) -> None:
         if event.get("on"):

@@ -175,7 +175,7 @@ def _faults(config: Config) -> Iterator[Conflict]:
         if not fault.enabled:
             continue
         key = f"fault.{name}.enabled"
-        if config.migration.transport == "file" and isinstance(fault, LinkFault):
+        if config.migration.transport == "file" and (isinstance(fault, LinkFault) or name == "duplicate"):
             yield Conflict((key, "migration.transport"), "there is no link to a file", "unix, tcp, tls")
 
 

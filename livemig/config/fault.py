@@ -160,6 +160,15 @@ class Kill(AtSide):
     """The emulator's process dies."""
 
 
+class Duplicate(Fault):
+    """Further sources connect and say hello while one migrates, as when somebody has started a migration twice."""
+
+    at: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
+        default=TIME.parse("1s"), description="when, or as soon after as the destination has let the first one in"
+    )
+    count: int = Field(default=1, ge=1, le=64, description="how many, one after the other")
+
+
 class DirtyBurst(Fault):
     """The guest writes more memory for a while."""
 
@@ -189,4 +198,5 @@ class Faults(Section):
     pause: Pause = Pause()
     steal: Steal = Steal()
     kill: Kill = Kill()
+    duplicate: Duplicate = Duplicate()
     dirty_burst: DirtyBurst = DirtyBurst()

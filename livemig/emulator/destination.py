@@ -15,7 +15,7 @@ from livemig.errors import LivemigError, ProtocolError, QmpError
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION
 from livemig.link.channel import Channel
-from livemig.link.door import Door
+from livemig.link.door import Door, Gate
 from livemig.link.stream_file import FileReader, Stored
 from livemig.link.uri import is_secure, listen, socket_address
 from livemig.migration.destination import Destination
@@ -54,9 +54,12 @@ class DestinationEmulator(Emulator):
         self.uri: str | None = None
         """Where a source may recover a postcopy."""
         self._stored = listener if isinstance(listener, Stored) else None
+        self.gate = Gate()
         self._door: Door | None = None
         if isinstance(listener, socket.socket):
-            self._door = Door(listener, credentials, patience_ns / NS_PER_S, self._let_in, self._turned_away)
+            self._door = Door(
+                listener, credentials, patience_ns / NS_PER_S, self._let_in, self._turned_away, gate=self.gate
+            )
 
     async def accept(self) -> None:
         """Wait for the source, and keep all others off; a task beside :meth:`run`."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from livemig.clock.clock import Clock
 from livemig.config.model import Config
 from livemig.emulator import build
+from livemig.emulator.duplicate import LET_IN, Answer, say_hello
 from livemig.emulator.emulator import Emulator, Notice
 from livemig.emulator.hops import Hops
 from livemig.errors import LinkError, LivemigError, QmpError, StreamFileError
@@ -20,6 +23,7 @@ from livemig.link.stream_file import FileReader, FileWriter, Stored
 from livemig.link.uri import file_path, is_secure
 from livemig.machine.runstate import RunState
 from livemig.migration.destination import Destination
+from livemig.migration.frames import Frame
 from livemig.migration.source import Source
 from livemig.migration.status import POSTCOPY, Status
 from livemig.timers.ticks import NS_PER_S
@@ -70,6 +74,9 @@ class SourceEmulator(Emulator):
         self._channel_count, self._tls_dir = migration.multifd_channels, migration.tls_dir
         self._alive_every = migration.peer_timeout / NS_PER_S / 4
         self._credentials: ssl.SSLContext | None = None
+        duplicate = config.fault.duplicate
+        self._duplicates = duplicate.count if duplicate.enabled and not clock.virtual else 0
+        self._duplicate_ns = duplicate.at
         self._phase = _Phase.WAITING
         self._uri: str | None = None
 
@@ -132,7 +139,30 @@ class SourceEmulator(Emulator):
             raise QmpError("GenericError", "Start the migration with the 'migrate' command before trying this")
         self.source.start_postcopy()
 
+    @property
+    def _pretends(self) -> bool:
+        """Whether further sources are to say hello: the first one has been let in."""
+        side = self.side
+        return self._duplicates > 0 and side is self.source and side.status in LET_IN
+
+    async def _pretend(self, uri: str, count: int, now: int) -> None:
+        hello = Frame("hello", now, now, self.source.hello())
+        for _ in range(count):
+            told = await say_hello(hello, uri, self._timeout_ns, self._credentials)
+            with suppress(QmpError):  # the scenario is over
+                await self.perform(partial(self.pretended, told=told))
+
+    def pretended(self, now: int, told: Answer) -> None:
+        """A further source was told that."""
+        self.emit(now, "second_source", answer=told[0], reason=told[1])
+
     def starts(self, now: int) -> int | None:
+        own = self._starts(now)
+        if not self._pretends:
+            return own
+        return min(own or self._duplicate_ns, max(self._duplicate_ns, now))
+
+    def _starts(self, now: int) -> int | None:
         if self.side is not self.source:
             return None
         if self._phase is _Phase.CONNECTED:
@@ -156,6 +186,12 @@ class SourceEmulator(Emulator):
         return self._phase is _Phase.CONNECTING or self.side.status is Status.PRE_SWITCHOVER
 
     def begin(self, now: int) -> None:
+        if self._pretends and self._duplicate_ns <= now:
+            self.emit(now, "fault_injected", fault="duplicate", on="")
+            assert self._uri is not None
+            self._nursery.start_soon(self._pretend, self._uri, self._duplicates, now)
+            self._duplicates = 0
+            return
         if self._phase is _Phase.RECONNECTED:
             self.source.recover(now)
             self._phase = _Phase.CONNECTED

@@ -60,6 +60,9 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     # A fault of the configuration acts for the first time; `on`: the type of the frame, where it acts on one.
     "fault_injected": ("fault", "on"),
+    # Logged by the source: what another source, which the fault `duplicate` had connect, was told: the type of the
+    # frame that answered its hello, and the reason.
+    "second_source": ("answer", "reason"),
     # The host does not run this side's emulator from here on, because of a fault of the configuration; and it does
     # again, after `stood_ns`. What the guest's timers do meanwhile stands behind that.
     "host_stopped": ("fault",),

@@ -20,6 +20,7 @@ from livemig.clock.clock import VirtualClock
 from livemig.config.model import Config
 from livemig.emulator import build
 from livemig.emulator.destination import DestinationEmulator
+from livemig.emulator.duplicate import LET_IN, Answer, hello_at
 from livemig.emulator.emulator import Emulator
 from livemig.emulator.host_faults import Standstill, clocks, go_on, kill_ns, stand, standstills
 from livemig.emulator.source import SourceEmulator
@@ -29,10 +30,13 @@ from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.memory_pipe import Pipe
 from livemig.launch.outcome import PairOutcome, arrived
 from livemig.link.faults.link import FaultyLink
+from livemig.migration.frames import Frame
 from livemig.migration.source import Source
 from livemig.migration.status import Status
 from livemig.timers.ticks import NEVER
 
+_LOOK_NS = 1_000_000
+"""How often it is looked whether the source has been let in."""
 _GONE = "the wait for a frame"
 
 
@@ -80,6 +84,7 @@ class _Pair:
         self._pipes = self._connect()
         self._standstills = {side: standstills(config.fault, side.machine.side) for side in self._running}
         self._mentioned: set[tuple[Emulator, str]] = set()
+        self._destination.gate.admit(Frame("hello", 0, 0))
         self._plan()
 
     def _connect(self) -> list[Pipe]:
@@ -99,6 +104,31 @@ class _Pair:
                 self._at(killed, partial(self._kill, side))
             for at, clock in clocks(fault, name):
                 self._at(at, partial(self._mention, side, clock))
+
+        if fault.duplicate.enabled:
+            self._at(fault.duplicate.at, self._duplicate)
+
+    def _duplicate(self, now: int) -> None:
+        """Further sources say hello, as soon as the first one has been let in."""
+        source = self._source
+        if source not in self._running or source.side.over:
+            return
+        if source.side.status not in LET_IN:
+            self._at(now + _LOOK_NS, self._duplicate)
+            return
+        self._live(source, now)
+        source.emit(now, "fault_injected", fault="duplicate", on="")
+        link = self._config.link
+        trip = link.latency + (link.return_latency or link.latency)
+        for number in range(1, self._config.fault.duplicate.count + 1):
+            hello = Frame("hello", now, now + link.latency, source.source.hello())
+            told = hello_at(self._destination.gate, hello)
+            self._at(now + number * trip, partial(self._pretended, told=told))
+
+    def _pretended(self, now: int, told: Answer) -> None:
+        if self._source in self._running:
+            self._live(self._source, now)
+            self._source.pretended(now, told)
 
     def _plan_standstill(self, side: Emulator) -> None:
         if (each := next(self._standstills[side], None)) is not None:

@@ -65,13 +65,28 @@ class _Party:
         return MultiChannel(main, others) if others else main
 
 
+class Gate:
+    """Who comes in: the first who says what is due, and nobody after him."""
+
+    def __init__(self) -> None:
+        self._taken = False
+
+    def admit(self, hello: Frame) -> Frame | None:
+        """Let him in who says ``hello``; or what he is to be told."""
+        if self._taken:
+            said = {"reason": "another source migrates here"}
+            return Frame("refuse", hello.arrives_ns, hello.arrives_ns, said)
+        self._taken = True
+        return None
+
+
 class Door:
     """Serves `listener`, which it closes.
 
     Args:
         credentials: for TLS; None: it is not spoken here. limit_s: time to identify oneself, host time.
         enter: see `Enter`. turned_away: told why somebody was.
-        first: the frame that he has to say, if it is to be another than `hello`.
+        first: the frame that he has to say, if it is to be another than `hello`. gate: who decides; None: one of its own.
     """
 
     def __init__(
@@ -82,10 +97,11 @@ class Door:
         enter: Enter,
         turned_away: Callable[[str], None] = lambda reason: None,
         first: str = "hello",
+        gate: Gate | None = None,
     ) -> None:
         self._listener, self._credentials, self._limit_s = listener, credentials, limit_s
         self._enter, self._turned_away, self._first = enter, turned_away, first
-        self._taken = False
+        self._gate = gate or Gate()
         self._parties: dict[str, _Party] = {}
         self._waiting: OrderedDict[int, trio.CancelScope] = OrderedDict()
 
@@ -162,17 +178,15 @@ class Door:
         hello = await channel.receive()
         if hello.type != self._first:
             raise ProtocolError(hello.type, "type", f"where {self._first!r} is due")
-        if self._taken:
-            await self._refuse(channel, hello)
+        if (refusal := self._gate.admit(hello)) is not None:
+            await self._refuse(channel, refusal)
             return False
-        self._taken = True
         self._enter(channel, hello)
         return True
 
-    async def _refuse(self, channel: Channel, hello: Frame) -> None:
-        reason = "another source migrates here"
-        self._turned_away(reason)
+    async def _refuse(self, channel: Channel, refusal: Frame) -> None:
+        self._turned_away(refusal.fields["reason"])
         with trio.move_on_after(_REFUSAL_S), suppress(LinkError, ProtocolError):
-            channel.post(Frame("refuse", hello.arrives_ns, hello.arrives_ns, {"reason": reason}))
+            channel.post(refusal)
             while True:  # until it hangs up: closed from here, it might not read why
                 await channel.receive()

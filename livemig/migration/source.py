@@ -90,13 +90,16 @@ class Source(AfterSwitchover):
         self._enter(now, Status.SETUP)
         self.started_ns = now
         self.due = None
-        hello = {
+        self._ask(now, "hello", self.hello())
+
+    def hello(self) -> dict[str, Any]:
+        """What it says of itself."""
+        return {
             "version": PROTOCOL_VERSION,
             "machine": {**self.machine.spec.as_fields(), "version": self.settings.form.number},
             "strategy": self.strategy.name,
             "capabilities": self.settings.encodings.names + [POSTCOPY_RAM] * self.settings.postcopy.enabled,
         }
-        self._ask(now, "hello", hello)
 
     def receive(self, now: int, frame: Frame) -> None:
         """An answer has arrived; once the migration is over nothing that arrives matters.

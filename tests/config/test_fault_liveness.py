@@ -42,6 +42,7 @@ KINDS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "pause": ({"pause.at": "105ms"}, {**OF_SIDE, "duration": "9ms"}),
     "steal": ({"steal.at": "105ms"}, {**OF_SIDE, "duration": "12ms", "percent": 45, "period": "17ms"}),
     "kill": ({"kill.at": "105ms"}, OF_SIDE),
+    "duplicate": ({"duplicate.at": "102ms"}, {"at": "103ms", "count": 2}),
     "dirty_burst": ({}, {"at": "50ms", "duration": "10ms", "rate": "2GiB/s"}),
 }
 CASES = [(kind, key) for kind, (_, keys) in KINDS.items() for key in ("enabled", *keys)]

@@ -18,6 +18,8 @@ def one_owner(case: Case) -> Verdict:
     ownership, crossing, claimed = case[Ownership], case[Crossing], case.manifest.claim.owner
     if crossing.split is not None:
         return invalid("the guest was resumed on one side while it ran on the other", crossing.split)
+    if intruders := case[Transfer].intruders:
+        return invalid("the destination let a second source in", *intruders)
     if ownership.first:
         side, _ = ownership.first[0]
         acts = plural(ownership.trespasses, "time")
