@@ -121,6 +121,11 @@ class Guest(Section):
         default=TIME.parse("1us"),
         description="from an interrupt's delivery to the write of the decrementer; at most `handler_time`",
     )
+    boot_interval: Annotated[int, Quantity(TIME, "0ns", "1s")] = Field(
+        default=TIME.parse("10us"),
+        description="from one CPU's start to the next one's; 0ns: all at one instant, and so are their deadlines if "
+        "the guest arms alike on each",
+    )
     masked_every: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
         default=0, description="period of further stretches with interrupts masked (EE=0); 0 for never"
     )

@@ -38,6 +38,8 @@ _CHUNK_NS = 10_000_000
 """A frame of pages takes about this long on the link at most, so that nothing waits long behind one."""
 _LARGE_CHUNK_NS = 1_000_000
 """And on a fast link, where what a frame costs the hosts counts, it has as many more pages as take this long."""
+_BOOT_NS = 10_000
+"""From power-on to the first CPU's start."""
 _CATCH_UP_NS = 2_000_000
 """How late a sleeping task wakes on a host that has other work, or thereabouts."""
 
@@ -220,7 +222,7 @@ def _guest(config: Config, cpu: int) -> Guest:
 
 def _boot_ticks(config: Config, cpu: int) -> int:
     """CPUs come up one after the other, a little apart, as they do."""
-    return ticks(config, 10_000 * (cpu + 1))
+    return ticks(config, _BOOT_NS + config.guest.boot_interval * cpu)
 
 
 def _decrementer_guest(config: Config, kind: str, cpu: int) -> Guest:

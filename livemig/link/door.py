@@ -86,7 +86,8 @@ class Door:
     Args:
         credentials: for TLS; None: it is not spoken here. limit_s: time to identify oneself, host time.
         enter: see `Enter`. turned_away: told why somebody was.
-        first: the frame that he has to say, if it is to be another than `hello`. gate: who decides; None: one of its own.
+        first: the frame that he has to say, if it is to be another than `hello`.
+        gate: who decides; None: one of its own.
     """
 
     def __init__(

@@ -73,8 +73,9 @@ def _darwin(random: Random) -> dict[str, Value]:
 
 
 def _together(random: Random) -> dict[str, Value]:
-    """All CPUs at one instant: the same period, drift-free."""
-    return {"guest.kind": "periodic", "guest.periodic.period": f"{_log_uniform(random, 100, 100_000)}us"}
+    """The deadlines of all CPUs at one instant: they start at one, with the same period, drift-free."""
+    period = f"{_log_uniform(random, 100, 100_000)}us"
+    return {"guest.kind": "periodic", "guest.periodic.period": period, "guest.boot_interval": "0ns"}
 
 
 def _in_the_blackout(random: Random) -> dict[str, Value]:
@@ -105,6 +106,13 @@ def _embedded(random: Random) -> dict[str, Value]:
         "guest.embedded.fit": random.choice((True, False)),
         "guest.embedded.fit_bit": 20,
     }
+
+
+def _watchdog_short(random: Random) -> dict[str, Value]:
+    """A watchdog of 2^17 ticks of 33 MHz or so, 4 ms, and a downtime in which it comes to its third time-out."""
+    downtime = f"{random.randrange(20_000, 300_000)}us"
+    return {**_embedded(random), "machine.model": "ppc405", "guest.embedded.watchdog_bit": 16,
+            "guest.embedded.period": "200us", "migration.downtime": downtime}  # fmt: skip
 
 
 def _fault(kind: str, **keys: Sequence[Value]) -> Draw:
@@ -166,6 +174,7 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("deadline-in-blackout", _in_the_blackout),
     Feature("hypervisor", _all(_one("machine.model", "powernv"), _one("guest.kind", "hypervisor"), _in_hypervisor)),
     Feature("embedded", _embedded),
+    Feature("watchdog-short", _watchdog_short, frozenset({"*"})),
     Feature("masked-long", _masking),
     Feature("guest-sets-timebase", _one("guest.sets_timebase", 1, 2**32 - 1, 2**40, 2**63, 2**64 - 2**20)),
     Feature("dirty-burst", _all(_one("guest.memory.dirty_rate", "0B/s", "1MiB/s", "64MiB/s", "400MiB/s"),
@@ -205,7 +214,11 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("fault-dirty_burst", lambda random: {
         "fault.dirty_burst.enabled": True, "fault.dirty_burst.at": f"{random.randrange(600_000)}us",
         "fault.dirty_burst.duration": random.choice(_TIMES), "fault.dirty_burst.rate": "500MiB/s"}),
-    Feature("fault-pause", _at_side("pause", duration=_TIMES), frozenset({"*"})),
+    Feature("fault-duplicate", lambda random: {
+        "fault.duplicate.enabled": True, "fault.duplicate.at": f"{random.randrange(900_000)}us",
+        "fault.duplicate.count": random.choice((1, 3))}),
+    Feature("fault-pause", _at_side("pause", duration=_TIMES)),
+    Feature("fault-steal", _at_side("steal", duration=_TIMES, percent=(5, 50, 95), period=("1ms", "10ms", "100ms"))),
     Feature("fault-kill", _at_side("kill"), frozenset({"*"})),
 )  # fmt: skip
 

@@ -48,7 +48,7 @@ def test_the_defaults_in_units():
             },
         },
         "guest": {
-            "kind": "darwin", "handler_time": "5us", "arm_delay": "1us",
+            "kind": "darwin", "handler_time": "5us", "arm_delay": "1us", "boot_interval": "10us",
             "masked_every": "0ns", "masked_for": "0ns", "sets_timebase": 0,
             "darwin": {"min": "100us", "max": "2ms", "distribution": "uniform"},
             "linux": {"tick": "4ms", "idle_per_mille": 200, "decrementer_max": 0x7FFFFFFF},

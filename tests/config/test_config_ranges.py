@@ -40,6 +40,7 @@ RANGES = {
     "guest.hypervisor.nap_every": ("ns", 0, H),
     "guest.handler_time": ("ns", 0, S),
     "guest.arm_delay": ("ns", 0, S),
+    "guest.boot_interval": ("ns", 0, S),
     "guest.masked_every": ("ns", 0, H),
     "guest.masked_for": ("ns", 0, H),
     "guest.sets_timebase": ("", 0, 2**64 - 1),

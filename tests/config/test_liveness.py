@@ -119,6 +119,7 @@ CHANGES: dict[str, list[str]] = {
     "guest.sets_timebase": ["guest.sets_timebase=4096"],
     "guest.handler_time": ["guest.darwin.min=1us", "guest.handler_time=9us"],
     "guest.arm_delay": ["guest.arm_delay=2us"],
+    "guest.boot_interval": ["machine.cpus=2", "guest.boot_interval=0ns"],
     "guest.masked_every": ["guest.masked_for=1ms", "guest.masked_every=5ms"],
     "guest.masked_for": ["guest.masked_every=5ms", "guest.masked_for=1ms"],
     "guest.darwin.min": ["guest.darwin.min=200us"],

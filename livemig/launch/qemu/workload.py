@@ -166,9 +166,9 @@ def _guest_refused(config: Config) -> Iterator[Refusal]:
         yield "machine.cpus", "livemig's guest for QEMU runs on one", "1, or engine.kernel for a guest of your own"
     if guest.kind != "periodic":
         yield "guest.kind", f"livemig's guest for QEMU is not {guest.kind!r}", "periodic, or engine.kernel"
-    for key in ("handler_time", "arm_delay"):
+    for key in ("handler_time", "arm_delay", "boot_interval"):
         if _of(guest, key) != _of(default, key):
-            yield f"guest.{key}", "a real handler takes the time that it takes", "the default"
+            yield f"guest.{key}", "a real guest takes the time that it takes", "the default"
     if guest.masked_every:
         yield "guest.masked_every", "livemig's guest for QEMU masks by engine.masked_loops", "0ns"
     if guest.memory.locality == "hot":
