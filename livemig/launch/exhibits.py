@@ -111,6 +111,18 @@ EXHIBITS: Final[Mapping[str, Exhibit]] = dict(
             ),
         ),
         (
+            "wrap-ignored",
+            Exhibit(
+                "DECR goes round, its interrupt stays up",
+                {
+                    "machine.model": "pseries", "guest.kind": "script", "machine.wrap": "ignored",
+                    "guest.script.lines": "ee off; wait 190ms; decr = 0x81000000; wait 60ms; expect decr reads 0..; "
+                    "ee on; wait 10us; expect decr 0; on decr; decr = 0x7fffffff",
+                },
+                {"machine.wrap": "acts"},
+            ),
+        ),
+        (
             "state-7.2",
             Exhibit(
                 "an old form without timers", {"migration.machine_version": "7.2"},
