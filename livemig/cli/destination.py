@@ -12,7 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_side_options(parser)
     parser.add_argument(
         "--listen", metavar="URI", required=True,
-        help="wait for the source there, unix:PATH, tcp:HOST:PORT or tls:HOST:PORT; or restore file:PATH",
+        help="wait for the source there, unix:PATH, tcp:HOST:PORT or tls:HOST:PORT; or restore file:PATH; or defer: "
+        "QMP `migrate-incoming` says where",
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ def add_side_options(parser: argparse.ArgumentParser) -> None:
 
 def run_one_side(side: str, args: argparse.Namespace, uri: str | None, restore: str | None = None) -> int:
     """Run it, and say how it ended."""
-    from livemig.emulator.emulator import Notice
+    from livemig.emulator.notices import Notice
     from livemig.emulator.process import Control
     from livemig.launch.one_side import run_side
 

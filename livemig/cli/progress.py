@@ -11,7 +11,7 @@ from livemig.events.schema import SOURCE
 def print_progress(side: str, event: dict[str, Any]) -> None:
     """One QMP event of ``side``."""
     data = event.get("data", {})
-    if event["event"] == "MIGRATION_PASS":
+    if event["event"] == "X_LIVEMIG_PASS":
         sent, left = _size(data["bytes"]), _size(data["remaining"])
         dirty, link = _size(data["dirty_rate"]), _size(data["rate"])
         print(
@@ -28,7 +28,7 @@ def print_progress(side: str, event: dict[str, Any]) -> None:
         print(f"{side}: the guest {does}; decrementer interrupts so far: {data['raised']:,}", file=sys.stderr)
     elif event["event"] == "X_LIVEMIG_TURNED_AWAY":
         print(f"{side}: turned a peer away: {data['reason']}", file=sys.stderr)
-    elif event["event"] == "MIGRATION" and side == SOURCE and data["reason"]:
+    elif event["event"] == "X_LIVEMIG_MIGRATION" and side == SOURCE and data["reason"]:
         print(f"migration {data['status']}: {data['reason']}", file=sys.stderr)
 
 

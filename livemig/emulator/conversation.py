@@ -88,6 +88,15 @@ class Conversation(ABC):
             self._nursery.start_soon(channel.aclose)
         self.fail(now, LinkError("the link was cut"))
 
+    def break_link(self, now: int, error: LinkError) -> None:
+        """This side loses its connection, at once; the other learns of it."""
+        channel = self._channel
+        if channel is not None:
+            self._hang_up()
+            self._inbox.clear()
+            self._room.set()
+            self.fail(now, error)
+
     def awaits_peer(self) -> bool:
         """Something is due from the peer before this side can go on."""
         return self.side.awaits and not self._inbox

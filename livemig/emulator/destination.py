@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import trio
 
 from livemig.clock.clock import Clock
 from livemig.config.model import Config
 from livemig.emulator import build
-from livemig.emulator.emulator import Emulator, Notice
+from livemig.emulator.emulator import Emulator
 from livemig.emulator.hops import Hops
+from livemig.emulator.notices import Notice
+from livemig.emulator.tuning import Tuning
 from livemig.errors import LivemigError, ProtocolError, QmpError
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION
 from livemig.link.channel import Channel
 from livemig.link.door import Door, Gate
-from livemig.link.stream_file import FileReader, Stored
-from livemig.link.uri import is_secure, listen, socket_address
+from livemig.link.stream_file import FileReader, Stored, check_head
+from livemig.link.uri import close, file_path, is_secure, listen, socket_address
 from livemig.migration.destination import Destination
 from livemig.migration.frames import Frame
 from livemig.migration.status import POSTCOPY, Status
@@ -27,11 +33,29 @@ if TYPE_CHECKING:
     import ssl
 
 
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """How a source comes.
+
+    Args:
+        uri: where this listens; empty: nowhere, or nobody can know. deferred: QMP ``migrate-incoming`` will say.
+        insecure: then plain TCP may leave the machine.
+    """
+
+    uri: str = ""
+    deferred: bool = False
+    insecure: bool = False
+
+
+NOWHERE = Incoming()
+
+
 class DestinationEmulator(Emulator):
     """Takes the first source that says hello at ``listener``, and no other. Its time begins with that.
 
     Args:
-        listener: or a file in which a source's stream is; None if the peer is brought (:meth:`Emulator.use`).
+        listener: or a file in which a source's stream is; None if the peer is brought (:meth:`Emulator.use`), or
+            ``incoming`` is deferred.
         credentials: for TLS; None: it is not spoken.
     """
 
@@ -43,6 +67,7 @@ class DestinationEmulator(Emulator):
         listener: socket.socket | Stored | None,
         watch: Callable[[Notice], None] = lambda notice: None,
         credentials: ssl.SSLContext | None = None,
+        incoming: Incoming = NOWHERE,
     ) -> None:
         patience_ns, cuts = config.migration.peer_timeout + build.fault_delay_ns(config), build.cuts(config)
         super().__init__(build.machine(config, DESTINATION), clock, log, config.run.duration, watch, patience_ns, cuts)
@@ -50,23 +75,50 @@ class DestinationEmulator(Emulator):
         parts = (build.host(config, DESTINATION), self.wire, build.settings(config), self.emit)
         self.hops = Hops(config, DESTINATION, parts)
         self.side: Destination = self.hops.destination(self.machine)
+        self.tuning = Tuning(config)
         self._credentials, self._limit_s = credentials, patience_ns / NS_PER_S
-        self.uri: str | None = None
-        """Where a source may recover a postcopy."""
-        self._stored = listener if isinstance(listener, Stored) else None
+        self._incoming, self._sockets = incoming, ExitStack()
+        self.uri = incoming.uri
+        """Where a source may come to, or recover a postcopy."""
+        self._from, self._told = listener, trio.Event()
         self.gate = Gate()
-        self._door: Door | None = None
-        if isinstance(listener, socket.socket):
-            self._door = Door(
-                listener, credentials, patience_ns / NS_PER_S, self._let_in, self._turned_away, gate=self.gate
-            )
 
     async def accept(self) -> None:
         """Wait for the source, and keep all others off; a task beside :meth:`run`."""
-        if self._stored is not None:
-            await self._restore(self._stored)
-        elif self._door is not None:
-            await self._door.serve()
+        with self._sockets:
+            if self._incoming.deferred:
+                await self._told.wait()
+            if isinstance(self._from, Stored):
+                await self._restore(self._from)
+            elif self._from is not None:
+                door = Door(
+                    self._from, self._credentials, self._limit_s, self._let_in, self._turned_away, gate=self.gate
+                )
+                await door.serve()
+
+    def incoming(self, uri: str) -> None:
+        """QMP ``migrate-incoming``: the guest comes from there.
+
+        Raises:
+            QmpError: that has been said already. LinkError, UsageError: it cannot.
+        """
+        if not self._incoming.deferred or self._told.is_set():
+            raise QmpError("GenericError", "The incoming migration has already been started")
+        if (path := file_path(uri)) is not None:
+            check_head(path)
+            self._from = Stored(path)
+        else:
+            self._from = self._open_door(uri)
+        self._told.set()
+
+    def _open_door(self, uri: str) -> socket.socket:
+        if is_secure(uri) and self._credentials is None:
+            from livemig.link.credentials import SERVER, context
+
+            self._credentials = context(self.tuning.config.migration.tls_dir, SERVER)
+        listener, self.uri = listen(uri, insecure=self._incoming.insecure)
+        self._sockets.callback(close, listener, self.uri)
+        return listener
 
     async def _restore(self, stored: Stored) -> None:
         self.side.by_file = True
@@ -99,13 +151,13 @@ class DestinationEmulator(Emulator):
         """
         if self.side.status is not Status.POSTCOPY_PAUSED:
             raise QmpError("GenericError", "Migrate recover can only be run when postcopy is paused.")
-        listener, self.uri = listen(uri)
+        listener = self._open_door(uri)
         credentials = self._credentials if is_secure(uri) else None
         door = Door(listener, credentials, self._limit_s, self._let_in, self._turned_away, first="recover")
         self._nursery.start_soon(door.serve)
 
     def _turned_away(self, reason: str) -> None:
-        self._watch(Notice("X_LIVEMIG_TURNED_AWAY", {"reason": reason}))
+        self.notices.tell("X_LIVEMIG_TURNED_AWAY", {"reason": reason})
 
     def awaits_peer(self) -> bool:
         if self._before is not None:
@@ -131,13 +183,13 @@ class DestinationEmulator(Emulator):
     def progress(self) -> dict[str, Any]:
         """``query-migrate``: a destination knows its status."""
         side = self.side
-        if side.status is Status.NONE:
-            return {}
-        said: dict[str, Any] = {"status": str(side.status)}
+        said: dict[str, Any] = {}
+        if side.status is not Status.NONE:
+            said["status"] = str(side.status)
         if side.reason:
             said["error-desc"] = side.reason
-        if self.uri is not None:
+        if self.uri and not side.over:
             said["socket-address"] = [socket_address(self.uri)]
-        if side.postcopy is not None:
+        if side.postcopy is not None and self.tuning.blocktime:
             said |= side.postcopy.blocktime.figures()
         return said

@@ -11,7 +11,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import trio
@@ -19,12 +18,12 @@ import trio
 from livemig.clock.barrier import Barrier
 from livemig.clock.clock import Clock
 from livemig.config.model import Config
-from livemig.emulator.conversation import Conversation
-from livemig.emulator.hops import Hops
 from livemig.emulator.mishaps import Mishaps
-from livemig.emulator.order import Order
+from livemig.emulator.notices import Notice
+from livemig.emulator.operated import Operated
 from livemig.emulator.roles import conclude, owner, progress
-from livemig.errors import LinkError, LivemigError, ProtocolError, QmpError
+from livemig.emulator.timekeeping import timer
+from livemig.errors import LinkError, LivemigError, ProtocolError
 from livemig.events.log import EventLog
 from livemig.link.faults.link import FaultyLink
 from livemig.machine.machine import Machine
@@ -39,25 +38,15 @@ from livemig.timers.ticks import NEVER, NS_PER_S
 _LOG_EVERY_NS = 1_000_000_000
 _WALL_LOG_EVERY_NS = 50_000_000
 _FLUSH_S = 5
-_RESETS = {"watchdog": "guest-reset", "command": "host-qmp-system-reset"}
 _OWN_GUEST = (RunState.RUNNING, RunState.PAUSED, RunState.FINISH_MIGRATE)
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something happened that whoever watches this process may want to know, in QMP's words."""
-
-    event: str
-    data: dict[str, Any]
-
-
-class Emulator(Conversation):
+class Emulator(Operated):
     """Drives a machine and its side of a migration.
 
     Args:
         duration_ns: the scenario's end, when whoever runs the guest shuts it down.
-        log: closed by the caller. watch: told of everything that QMP has an event for.
-        patience_ns, cuts: as in :class:`Conversation`.
+        log: closed by the caller. watch, patience_ns, cuts: as in :class:`Operated`.
     """
 
     def __init__(
@@ -71,16 +60,9 @@ class Emulator(Conversation):
         cuts: Sequence[int] = (),
     ) -> None:
         self.machine, self.clock, self.log, self.duration_ns = machine, clock, log, duration_ns
-        self.wire: Wire
-        """The link as this side sends on it."""
-        self.hops: Hops
         self._before: Source | Destination | None = None
-        self.ended = ""
-        """Why the run is over here; empty while it is not."""
-        super().__init__(patience_ns, cuts)
-        self._watch = watch
+        super().__init__(watch, patience_ns, cuts)
         self._barrier = Barrier(len(machine.cpus))
-        self._orders: list[Order] = []
         self._logged_ns = 0
         self._log_every_ns = _LOG_EVERY_NS if clock.virtual else _WALL_LOG_EVERY_NS
 
@@ -97,68 +79,13 @@ class Emulator(Conversation):
         """Log an event, behind all that the CPUs did before it, and tell whoever watches."""
         self._log_cpus(t_ns)
         self.log.event(t_ns, event, **fields)
-        if event == "migration_state":
-            self._watch(Notice("MIGRATION", {"status": fields["status"], "reason": fields["reason"]}))
-        elif event == "migration_pass":
-            self._watch(Notice("MIGRATION_PASS", {"t_ns": t_ns, **fields}))
-        elif event == "machine_stopped":
-            self._watch(Notice("STOP", {}))
-        elif event == "machine_resumed":
-            self._watch(Notice("RESUME", {}))
-        elif event == "machine_reset":
-            if fields["reason"] == "watchdog":
-                self._watch(Notice("WATCHDOG", {"action": "reset"}))
-            self._watch(Notice("RESET", {"guest": fields["reason"] == "watchdog", "reason": _RESETS[fields["reason"]]}))
-
-    async def perform(self, action: Callable[[int], Any]) -> Any:
-        """Do ``action(now)`` at the next barrier; gives its result, raises its error."""
-        if self.ended:
-            raise QmpError("GenericError", "The scenario is over")
-        order = Order(action)
-        self._orders.append(order)
-        self._tell()
-        await order.done.wait()
-        if order.error is not None:
-            raise order.error
-        return order.result
+        self.notices.logged(t_ns, event, fields, self.side)
 
     def finish(self, reason: str) -> None:
         """The run is over here, at the next barrier."""
         if not self.ended:
             self.ended = reason
         self._tell()
-
-    def status(self) -> dict[str, Any]:
-        """``query-status``."""
-        return {"status": str(self.machine.state), "running": self.machine.running}
-
-    def stop(self, now: int) -> None:
-        """QMP ``stop``: guest time stands still, by the operator's wish."""
-        if self.machine.running:
-            self.machine.stop(now, RunState.PAUSED)
-            self.emit(now, "machine_stopped", **self.machine.facts(now), ram_digest=None)
-
-    def cont(self, now: int) -> None:
-        """QMP ``cont``."""
-        if self.machine.state is RunState.PAUSED:
-            self.machine.resume(now)
-            self.emit(now, "machine_resumed", **self.machine.facts(now), ram_digest=None)
-
-    def pause(self, now: int) -> None:
-        """QMP ``migrate-pause``: the link is given up, as if it had broken.
-
-        Raises:
-            QmpError: there is no postcopy to be paused.
-        """
-        if self.side.status not in (Status.POSTCOPY_ACTIVE, Status.POSTCOPY_RECOVER):
-            said = "migrate-pause is currently only supported during postcopy-active or postcopy-recover state"
-            raise QmpError("GenericError", said)
-        self.fail(now, LinkError("paused by the operator"))
-
-    def reset(self, now: int, asked: dict[str, Any]) -> None:
-        """The guest boots again; ``asked``: what ``machine_reset`` says."""
-        self.emit(now, "machine_reset", **asked)
-        self.machine.reset(asked["kind"])
 
     # -- the run ----------------------------------------------------------------------------------------------------
 
@@ -185,11 +112,14 @@ class Emulator(Conversation):
 
     def close_log(self) -> None:
         """The run has ended here: the log's last lines."""
+        self.leash.release()
         for order in self._take_orders():
             order.carry_out(self.clock.now())
         self._log_cpus(self.clock.now())
         self.log.event(self.clock.now(), "run_ended", reason=self.ended)
         self.log.flush()
+        if self.ended == "duration" and self.machine.state in (RunState.RUNNING, RunState.PAUSED):
+            self.machine.stop(self.clock.now(), RunState.SHUTDOWN)
 
     def starts(self, now: int) -> int | None:
         """The next instant, if any, at which this kind of emulator begins something by itself, in its first hop."""
@@ -229,6 +159,7 @@ class Emulator(Conversation):
     def at_barrier(self, now: int) -> None:
         """Do what is due at ``now``, to which every CPU has run."""
         self.machine.catch_up(now)
+        self.leash.come_to(now)
         if (asked := self.machine.reset_asked()) is not None:
             self.reset(now, asked)
         self._act(now)
@@ -251,14 +182,18 @@ class Emulator(Conversation):
     def _must_hear(self, due: int) -> bool:
         """Virtual time must not pass before the peer has answered, nor come to where it may speak of its own accord."""
         if self._lost is not None or self._cuts.peer_is_there:
-            return self._held()
+            return self.is_held()
         horizon = self.side.horizon
         waiting = (self.side.awaits and not self._inbox) or (horizon is not None and due >= horizon)
-        return waiting or self._held()
+        return waiting or self.is_held()
 
     def held(self) -> bool:
         """Virtual time must not pass for another reason, in its first hop."""
         return False
+
+    def is_held(self) -> bool:
+        """Virtual time stands still until somebody says something."""
+        return self.leash.holds(self.clock.now()) or self._held()
 
     def _held(self) -> bool:
         return self.held() if self._before is None else self.side.status is Status.PRE_SWITCHOVER
@@ -273,6 +208,8 @@ class Emulator(Conversation):
             instants += [self.duration_ns, self._logged_ns + self._log_every_ns]
         if self._cuts.next is not None and (own_time or self.side.horizon is not None or self._cuts.peer_is_there):
             instants.append(self._cuts.next)
+        if self.leash.limit_ns is not None:
+            instants.append(self.leash.limit_ns)
         if (reset := self.machine.reset_due_ns()) is not None:
             instants.append(reset)
         if (strikes := self.mishaps.next_ns) < NEVER:
@@ -319,6 +256,7 @@ class Emulator(Conversation):
         else:
             conclude(self, now)
             self._post()
+        self.notices.passes(self.side)
 
     def fail(self, now: int, error: LivemigError) -> None:
         if not self.side.over:
@@ -351,7 +289,9 @@ class Emulator(Conversation):
         else:
             assert isinstance(self.side, Source | Destination)
             said = progress(self.side, self._before, self.clock.now())
-        return {**said, "x-livemig-owner": self.owner, "x-livemig-hop": self.hops.number}
+        timed = timer(self, self.clock.now())
+        own = {"timer": timed} if timed is not None else {}
+        return {**said, **own, "x-livemig-owner": self.owner, "x-livemig-hop": self.hops.number}
 
     def _change_roles(self, now: int) -> None:
         """If a hop is over and another is to come, this is its side."""
@@ -373,10 +313,6 @@ class Emulator(Conversation):
         self.side.receive(now, frame)
 
     # -- small things -------------------------------------------------------------------------------------------
-
-    def _take_orders(self) -> list[Order]:
-        orders, self._orders = self._orders, []
-        return orders
 
     def _log_cpus(self, now: int) -> None:
         self.log.block(self.machine.drain(now))

@@ -39,6 +39,10 @@ class Hops:
         self._config, self._name, self._parts = config, name, parts
         self._allowance_ns = config.run.duration - config.migration.start
 
+    def adjust(self, host: Host, wire: Wire, settings: Settings) -> None:
+        """Hops to come go by these."""
+        self._parts = (host, wire, settings, self._parts[3])
+
     def source(self, machine: Machine) -> Source:
         """Who sends the guest in ``machine``."""
         return Source(machine, STRATEGIES[self._config.migration.strategy], *self._parts)

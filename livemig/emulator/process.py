@@ -14,13 +14,15 @@ import trio
 from livemig.config.model import Config
 from livemig.emulator import build
 from livemig.emulator.commands import commands
-from livemig.emulator.destination import DestinationEmulator
-from livemig.emulator.emulator import Emulator, Notice
+from livemig.emulator.destination import NOWHERE, DestinationEmulator, Incoming
+from livemig.emulator.emulator import Emulator
+from livemig.emulator.notices import Notice
 from livemig.emulator.source import SourceEmulator
 from livemig.errors import plain
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.link.stream_file import Stored
+from livemig.machine.runstate import RunState
 from livemig.migration.status import Status
 from livemig.qmp.server import QmpServer
 
@@ -91,19 +93,23 @@ def run_source(
 def run_destination(
     config: Config,
     log: Path,
-    listener: socket.socket | Stored,
+    listener: socket.socket | Stored | None,
     control: Control,
     credentials: ssl.SSLContext | None = None,
+    incoming: Incoming = NOWHERE,
 ) -> Outcome:
-    """Run the destination, for the first source that says hello at ``listener``, or from a file; ``credentials``: for
-    TLS.
+    """Run the destination, for the first source that says hello at ``listener``, or from a file, or when it is told to.
+
+    Args:
+        credentials: for TLS. incoming: what is known of where the source comes to.
 
     Raises:
         LivemigError: it could not start, or could not write its log.
     """
 
     def make(events: EventLog, watch: Callable[[Notice], None]) -> DestinationEmulator:
-        return DestinationEmulator(config, build.clock(config, control.epoch_ns), events, listener, watch, credentials)
+        clock = build.clock(config, control.epoch_ns)
+        return DestinationEmulator(config, clock, events, listener, watch, credentials, incoming)
 
     return trio.run(_run, DESTINATION, log, make, control)
 
@@ -145,8 +151,9 @@ async def _run(
                 listener = trio.SocketListener(trio.socket.from_stdlib_socket(control.qmp))
                 nursery.start_soon(servers[0].serve, listener)
             await emulator.run(*_tasks(emulator))
-            watch(Notice("SHUTDOWN", {"guest": emulator.ended == "duration", "reason": emulator.ended}))
+            emulator.notices.ended(emulator.ended, emulator.machine.state is RunState.SHUTDOWN)
             if control.qmp is not None:
+                await servers[0].flush()
                 await quit_.wait()
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:

@@ -12,8 +12,10 @@ from livemig.clock.clock import Clock
 from livemig.config.model import Config
 from livemig.emulator import build
 from livemig.emulator.duplicate import LET_IN, Answer, say_hello
-from livemig.emulator.emulator import Emulator, Notice
+from livemig.emulator.emulator import Emulator
 from livemig.emulator.hops import Hops
+from livemig.emulator.notices import Notice
+from livemig.emulator.tuning import Tuning
 from livemig.errors import LinkError, LivemigError, QmpError, StreamFileError
 from livemig.events.log import EventLog
 from livemig.events.schema import SOURCE
@@ -70,6 +72,7 @@ class SourceEmulator(Emulator):
             self.machine.enter(RunState.INMIGRATE)
             self.side = self.hops.destination(self.machine)
             self.side.by_file = True
+        self.tuning = Tuning(config)
         self._start_ns, self._timeout_ns = migration.start, migration.connect_timeout
         self._channel_count, self._tls_dir = migration.multifd_channels, migration.tls_dir
         self._alive_every = migration.peer_timeout / NS_PER_S / 4
@@ -113,12 +116,32 @@ class SourceEmulator(Emulator):
             self._resume(uri)
             return
         if self._uri is not None:
-            raise QmpError("GenericError", "There's a migration process in progress")
-        if file_path(uri) is None and is_secure(uri):
+            self._begin_anew()
+        to_file, channels = file_path(uri) is not None, self.tuning.config.migration.multifd_channels
+        if to_file and channels:
+            raise QmpError("GenericError", "Migration requires multi-channel URIs (e.g. tcp)")
+        self._channel_count = channels
+        if not to_file and is_secure(uri):
             from livemig.link.credentials import CLIENT, context
 
             self._credentials = context(self._tls_dir, CLIENT)
         self._uri = uri
+
+    def _begin_anew(self) -> None:
+        """After a migration that came to nothing, another one may be tried."""
+        if self.source.status not in (Status.FAILED, Status.CANCELLED):
+            raise QmpError("GenericError", "There's a migration process in progress")
+        if self.source.owner != "source":
+            raise QmpError("GenericError", "The last migration failed after switchover: the guest may run elsewhere")
+        self._hang_up()
+        self._lost, self._uri = None, None
+        self.source = self.side = self.hops.source(self.machine)
+        self._phase, self._start_ns = _Phase.WAITING, self.clock.now()
+
+    def retune(self) -> None:
+        super().retune()
+        if self.source is not self.side and self._before is None:
+            self.source.adjust(self.side.settings)
 
     def _resume(self, uri: str) -> None:
         if self.source.status is not Status.POSTCOPY_PAUSED:
@@ -262,4 +285,9 @@ class SourceEmulator(Emulator):
 
     def progress(self) -> dict[str, Any]:
         """``query-migrate``."""
-        return self.source.figures(self.clock.now())
+        said = self.source.figures(self.clock.now())
+        if not said and self._uri is not None:
+            said = {"status": str(Status.SETUP)}
+        if "ram" in said and self._channel_count:
+            said["ram"]["multifd-bytes"] = self.source.precopy.bytes + self.source.postcopy.bytes
+        return said

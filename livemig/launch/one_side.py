@@ -13,15 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livemig.config.model import Config
+from livemig.emulator.destination import Incoming
 from livemig.emulator.process import Control, Outcome, run_destination, run_source
 from livemig.errors import OutputError, UsageError
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch import run_directory
 from livemig.link.stream_file import Stored, check_head
-from livemig.link.uri import file_path, is_secure, listen
+from livemig.link.uri import close, file_path, is_secure, listen
 
 if TYPE_CHECKING:
     import ssl
+
+
+DEFER = "defer"
+"""In place of where to listen: QMP ``migrate-incoming`` will say."""
 
 
 def run_side(
@@ -39,7 +44,8 @@ def run_side(
     """Run ``side`` to its end; gives how it ended, and its run directory.
 
     Args:
-        uri: where to migrate to, or to listen. qmp: ``unix:PATH`` to serve QMP on, ``,server`` may follow.
+        uri: where to migrate to, or to listen (or :data:`DEFER`).
+        qmp: ``unix:PATH`` to serve QMP on, ``,server`` may follow.
         insecure: plain TCP may leave the machine. announce: told where it listens. restore: ``file:PATH`` of a guest
             that the source goes on with.
 
@@ -48,12 +54,15 @@ def run_side(
     """
     if side == SOURCE and qmp is None and config.migration.pause_before_switchover:
         raise UsageError(f"{side}: migration.pause_before_switchover needs --qmp, to be told `migrate-continue`")
+    if side == DESTINATION and qmp is None and uri == DEFER:
+        raise UsageError(f"{side}: --listen {DEFER} needs --qmp, to be told `migrate-incoming`")
     stored = _stored(restore)
     with ExitStack() as stack:
-        listener, credentials = None, None
-        if side == DESTINATION:
+        listener, credentials, incoming = None, None, Incoming(deferred=uri == DEFER, insecure=insecure)
+        if side == DESTINATION and uri != DEFER:
             assert uri is not None
-            listener, credentials = _incoming(config, uri, insecure, announce, stack)
+            listener, credentials, bound = _incoming(config, uri, insecure, announce, stack)
+            incoming = Incoming(bound)
         if qmp is not None:
             control = Control(_qmp_listener(qmp, stack), control.lifeline, control.notice, control.epoch_ns)
         directory = _directory(out, side, config_file)
@@ -61,8 +70,8 @@ def run_side(
         manifest = run_directory.manifest(config, config_file)
         if not (directory / run_directory.MANIFEST).exists():
             run_directory.write(directory, manifest)
-        if listener is not None:
-            outcome = run_destination(config, log, listener, control, credentials)
+        if side == DESTINATION:
+            outcome = run_destination(config, log, listener, control, credentials, incoming)
         else:
             outcome = run_source(config, log, uri, control, stored)
     if outcome.owner == side and not outcome.interrupted:
@@ -74,21 +83,21 @@ def run_side(
 
 def _incoming(
     config: Config, uri: str, insecure: bool, announce: Callable[[str], None], stack: ExitStack
-) -> tuple[socket.socket | Stored, ssl.SSLContext | None]:
-    """Where the guest comes from, and what to prove oneself with there."""
+) -> tuple[socket.socket | Stored, ssl.SSLContext | None, str]:
+    """Where the guest comes from, what to prove oneself with there, and where it really is, if it is a socket."""
     if (path := file_path(uri)) is not None:
         check_head(path)
         announce(f"restoring from {path}")
-        return Stored(path), None
+        return Stored(path), None, ""
     credentials = None
     if is_secure(uri):
         from livemig.link.credentials import SERVER, context
 
         credentials = context(config.migration.tls_dir, SERVER)
     listener, bound = listen(uri, insecure=insecure)
-    stack.callback(_close, listener, bound)
+    stack.callback(close, listener, bound)
     announce(f"listening on {bound}")
-    return listener, credentials
+    return listener, credentials, bound
 
 
 def _stored(uri: str | None) -> Stored | None:
@@ -117,13 +126,5 @@ def _qmp_listener(where: str, stack: ExitStack) -> socket.socket:
     if not address.startswith("unix:") or options not in ([], ["server"], ["server=on"], ["server", "wait=off"]):
         raise UsageError(f"--qmp {where}: must be unix:PATH, or unix:PATH,server")
     listener, bound = listen(address)
-    stack.callback(_close, listener, bound)
+    stack.callback(close, listener, bound)
     return listener
-
-
-def _close(listener: socket.socket, bound: str) -> None:
-    """Close it, and remove what a unix socket leaves in the file system."""
-    listener.close()
-    scheme, _, path = bound.partition(":")
-    if scheme == "unix":
-        Path(path).unlink(missing_ok=True)

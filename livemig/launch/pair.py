@@ -214,13 +214,13 @@ async def _drive(side: _Side, progress: Progress, uri: str | None) -> None:
 async def _follow(side: _Side, client: QmpClient, progress: Progress) -> None:
     async for event in client.events:
         progress(side.child.side, event)
-        if event["event"] in ("MIGRATION", "SHUTDOWN"):
+        if event["event"] in ("X_LIVEMIG_MIGRATION", "X_LIVEMIG_ENDED"):
             side.last = await client.execute("query-migrate")
         if event.get("data", {}).get("status") == Status.PRE_SWITCHOVER:
             await client.execute("migrate-continue", state=str(Status.PRE_SWITCHOVER))
         if event.get("data", {}).get("status") == Status.POSTCOPY_PAUSED:
             side.paused.set()
-        if event["event"] == "SHUTDOWN":
+        if event["event"] == "X_LIVEMIG_ENDED":
             side.finished = True
             await client.execute("quit")
             return

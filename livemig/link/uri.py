@@ -7,6 +7,7 @@ import ipaddress
 import os
 import socket
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -132,6 +133,15 @@ def listen(uri: str, insecure: bool = False) -> tuple[socket.socket, str]:
         if error.errno == errno.EADDRINUSE:
             raise AddressInUse(uri) from None
         raise UsageError(f"{uri}: {error.strerror or error}") from error
+
+
+def close(listener: socket.socket, bound: str) -> None:
+    """Close what :func:`listen` gave, and remove what a unix socket leaves in the file system."""
+    listener.close()
+    address = parse_uri(bound)
+    if isinstance(address, UnixAddress):
+        with suppress(FileNotFoundError):
+            os.unlink(address.path)
 
 
 async def _connect_once(address: UnixAddress | TcpAddress) -> socket.socket:

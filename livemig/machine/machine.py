@@ -23,6 +23,9 @@ from livemig.timers.facility import TimerFacility
 from livemig.timers.ticks import NEVER
 from livemig.timers.timebase import Timebase
 
+_FAR_NS = 1 << 60
+"""Beyond any run: an interrupt that is due later is none to wait for."""
+
 
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
@@ -75,6 +78,8 @@ class Machine:
         self._clock_ns = clock_ns
         self.pace = Fraction(1)
         """The share of its time in which the guest works on its memory; its CPUs' timers know nothing of it."""
+        self.booted_ns: int | None = None
+        """When the guest in it booted, perhaps elsewhere; None: nobody knows."""
         self._paced_ns = clock_ns
         self._worked_ns = 0
         self._held: tuple[Fraction, list[Cpu]] | None = None
@@ -98,6 +103,7 @@ class Machine:
 
     def boot(self, t_ns: int) -> None:
         """Fill RAM and let the guests start, as a fresh machine does."""
+        self.booted_ns = t_ns
         self.workload.fill(self.ram.words)
         for cpu in self.cpus:
             if self._guest_tb is not None:
@@ -304,6 +310,17 @@ class Machine:
             for slot, timer in zip(cpu.slots, self.spec.facility.timers, strict=True)
             if (due := cpu.promised(slot)) < NEVER or slot.index == 0
         ]
+
+    def next_due_ns(self, t_ns: int) -> list[int]:
+        """When, after ``t_ns``, the next interrupt of each CPU is due, if its time goes on; −1: none is to come."""
+        clock_ns = self.clock_ns(t_ns)
+        found = []
+        for cpu in self.cpus:
+            raised = any(slot.raised is not None for slot in cpu.slots)
+            due = min(cpu.promised(slot) for slot in cpu.slots)
+            waits_ns = 0 if raised else cpu.timebase.instant(due) - clock_ns if due < NEVER else None
+            found.append(-1 if waits_ns is None or waits_ns > _FAR_NS else t_ns + max(waits_ns, 0))
+        return found
 
     def facts(self, t_ns: int) -> dict[str, object]:
         """What ``machine_stopped`` and ``machine_resumed`` say, but for the RAM digest."""

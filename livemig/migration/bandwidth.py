@@ -32,6 +32,10 @@ class Bandwidth:
         self._quota_began = 0
         self._used = 0
 
+    def adjust(self, limit: int, switchover: int) -> None:
+        """From now on other values hold."""
+        self._limit, self._switchover = limit, switchover
+
     def begin(self, now: int) -> None:
         """The first window begins."""
         self._began = self._quota_began = now

@@ -47,6 +47,11 @@ class Destination(Side):
         self._recovery_ns: int | None = None
         self._all_there = False
         self.resumed_ns: int | None = None
+        self.resumed_clock_ns = 0
+        self.autostart = True
+        """The guest is to run as soon as it is here; unless it was paused where it came from."""
+        self.crossed: dict[str, Any] | None = None
+        """What the source said of the guest as it left."""
         self.by_file = False
         """Restored from a file: when, after the stop, is for this side to say."""
         self.strategy: Strategy | None = None
@@ -126,10 +131,12 @@ class Destination(Side):
             decr_after=[after.decr(i) for i in after.cpus], host=host.as_fields(), saved=read.time.together(),
             machine_version=read.form.number, lost=read.form.lacks(), barriers=dict(self.barriers),
         )  # fmt: skip
-        machine.resume(now)
-        self.resumed_ns = now
-        whole = memory["digest"] if self.postcopy is None else None
-        self._emit(now, "machine_resumed", **machine.facts(now), ram_digest=whole)
+        self.resumed_ns, self.resumed_clock_ns = now, machine.clock_ns(now)
+        assert self.crossed is not None
+        booted_ns = self.crossed["booted_ns"]
+        machine.booted_ns = None if booted_ns < 0 else booted_ns
+        paused = bool(self.crossed["paused"]) or not self.autostart
+        self._run_on(now, memory["digest"] if self.postcopy is None else None, paused)
         for arm in machine.arms(now):
             self._emit(now, "timer_armed", **arm, cause="restore")
         if self.postcopy is not None:
@@ -233,7 +240,7 @@ class Destination(Side):
         self._need(frame, Status.DEVICE)
         if frame.fields["resume_ns"] - now > _LONGEST_WAIT_NS:
             raise ProtocolError("switchover", "resume_ns", f"{frame.fields['resume_ns'] - now} ns from now")
-        self.owner = "destination"
+        self.owner, self.crossed = "destination", frame.fields
         stopped_ns, resume_ns = frame.fields["stopped_ns"], frame.fields["resume_ns"]
         if self.by_file:
             resume_ns = stopped_ns + self.settings.downtime_ns
@@ -315,7 +322,7 @@ class Destination(Side):
         self._send(now, "resume_ack")
         self.postcopy.answered(self.outbox[-1].arrives_ns)
         if self.owner == "source":
-            self.owner = "destination"
+            self.owner, self.crossed = "destination", frame.fields
             self.due = self.postcopy.resume_ns = max(now + self._steps.total_ns, frame.fields["resume_ns"])
             self._emit(now, "switchover", resume_ns=frame.fields["resume_ns"], sent_ns=frame.sent_ns)
         self.postcopy.go_on(now)

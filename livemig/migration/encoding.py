@@ -74,6 +74,12 @@ class Encoder:
         self._zstd = zstd.Compressor(settings.zstd_level) if settings.zstd else None
         self._ram = ram
 
+    def resize(self, cache_size: int) -> None:
+        """Another XBZRLE cache, of so many bytes, that knows nothing yet (QEMU ``xbzrle_cache_resize``)."""
+        if self.cache is not None:
+            cache = xbzrle.Cache(cache_size, self._ram.page_count)
+            self.cache = self.cache if cache.capacity == self.cache.capacity else cache
+
     def coding(self, number: int) -> str | None:
         """How pages go out in this pass; None: as they are."""
         if self.cache is not None and number > 1:

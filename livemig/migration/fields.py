@@ -57,6 +57,21 @@ def integer(low: int, high: int) -> Field:
     return _plain(check)
 
 
+def integers(limit: int, low: int, high: int) -> Field:
+    """A list of at most `limit` integers, both bounds included."""
+
+    def check(value: Any) -> None:
+        _need(list, value)
+        if len(value) > limit:
+            raise ValueError(f"has {len(value)} items, at most {limit} are allowed")
+        for each in value:
+            _need(int, each)
+            if not low <= each <= high:
+                raise ValueError(f"{each} is not in {low}..{high}")
+
+    return _plain(check)
+
+
 def text(limit: int) -> Field:
     """A string of at most `limit` characters."""
     return _plain(lambda value: _check_text(value, limit))

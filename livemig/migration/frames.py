@@ -31,6 +31,7 @@ from livemig.migration.checksum import SIZE, checksum
 from livemig.migration.encoding import check_sizes
 from livemig.migration.fields import (
     COUNT,
+    FAR,
     MAX_SIZES,
     RUNS,
     SIZES,
@@ -39,6 +40,7 @@ from livemig.migration.fields import (
     as_runs,
     check_disjoint,
     integer,
+    integers,
     plain_map,
     text,
     texts,
@@ -106,6 +108,13 @@ class FrameType:
 ENVELOPE: Final[Mapping[str, Field]] = {"seq": COUNT, "sent_ns": TIME, "arrives_ns": TIME, "payload": COUNT}
 
 _CHANNELS: Final = integer(0, MAX_CHANNELS)
+_CROSSING: Final[Mapping[str, Field]] = {
+    "stopped_ns": TIME, "resume_ns": TIME, "paused": integer(0, 1), "due_ns": integers(_MAX_ITEMS, -1, FAR),
+    "booted_ns": integer(-1, FAR),
+}  # fmt: skip
+"""`paused`: the operator had stopped the guest before, and it is not to run. The others are for the destination's own
+account; the guest's timers travel elsewhere. `due_ns`: when, at the stop, the next interrupt of each CPU was due, −1
+for none. `booted_ns`: when the guest booted; −1: nobody knows."""
 
 FRAMES: Final[Mapping[str, FrameType]] = {
     # The first frame of every connection: to which migration it belongs, as which of its `channels` + 1 connections.
@@ -139,7 +148,7 @@ FRAMES: Final[Mapping[str, FrameType]] = {
     "probe": FrameType(),
     "reply": FrameType({"received_ns": TIME, "replied_ns": TIME}),
     # After it the destination owns the guest.
-    "switchover": FrameType({"stopped_ns": TIME, "resume_ns": TIME}),
+    "switchover": FrameType(_CROSSING),
     "resumed": FrameType(),
     # Postcopy. Bitmaps have a bit a page, page 0 the highest of the first byte. `discard`: what the destination misses.
     "discard": FrameType(max_payload=MAX_BITMAP),
@@ -156,7 +165,7 @@ FRAMES: Final[Mapping[str, FrameType]] = {
     # A broken link made anew; `received_bitmap`: what has arrived. `resumed`: whether the guest runs here, 0 or 1.
     "recover": FrameType({"version": COUNT}),
     "received_bitmap": FrameType({"resumed": COUNT}, max_payload=MAX_BITMAP),
-    "resume": FrameType({"stopped_ns": TIME, "resume_ns": TIME}),
+    "resume": FrameType(_CROSSING),
     "resume_ack": FrameType(),
     "cancel": FrameType({"reason": text(MAX_REASON)}),
     # The scenario is over on this side, which will not speak again.

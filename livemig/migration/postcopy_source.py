@@ -53,6 +53,10 @@ class PostcopySource:
         self._cursor = 0
         self._near: Pages = np.zeros(0, np.int64)
 
+    def adjust(self, settings: Settings) -> None:
+        """From now on other values hold."""
+        self._settings = settings
+
     @property
     def remaining(self) -> int:
         """Bytes of pages that are to be sent."""

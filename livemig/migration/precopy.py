@@ -64,6 +64,16 @@ class Precopy:
         self._period_bytes = self._period_pages = 0
         self._standing = False
 
+    def adjust(self, settings: Settings) -> None:
+        """From now on other values hold: of bandwidth, downtime limit, throttling and the XBZRLE cache."""
+        if settings.convergence != self._settings.convergence:
+            began_ns, self._policy = self._policy.began_ns, policy_of(settings.convergence, self._machine.ram.size)
+            self._policy.began_ns = began_ns
+        self._settings = settings
+        self.bandwidth.adjust(settings.max_bandwidth, settings.avail_switchover_bandwidth)
+        self.throttle.adjust(settings.throttling)
+        self.encoder.resize(settings.encodings.cache_size)
+
     # -- the passes -------------------------------------------------------------------------------------------------
 
     def begin(self, now: int) -> None:

@@ -28,8 +28,9 @@ def progress(source: Source, now: int) -> dict[str, Any]:
     over = status is Status.COMPLETED
     said["total-time"] = ((source.ended_ns if over else now) - source.started_ns) // _NS_PER_MS
     said["setup-time"] = (source.active_ns - source.started_ns) // _NS_PER_MS
-    if over and source.stopped_ns is not None:
-        said["downtime"] = (source.ended_ns - source.stopped_ns) // _NS_PER_MS
+    left = source.switched_ns if source.postcopy.phase.number else source.ended_ns if over else None
+    if left is not None and source.stopped_ns is not None:
+        said["downtime"] = (left - source.stopped_ns) // _NS_PER_MS
     else:
         said["expected-downtime"] = source.precopy.expected_downtime_ns // _NS_PER_MS
         if source.precopy.throttle.percentage:
@@ -50,22 +51,27 @@ def progress(source: Source, now: int) -> dict[str, Any]:
 
 
 def _ram(source: Source, over: bool) -> dict[str, Any]:
-    precopy, ram = source.precopy, source.machine.ram
+    precopy, after, ram = source.precopy, source.postcopy, source.machine.ram
+    sent, normal = precopy.bytes + after.bytes, precopy.normal + after.normal
     mbps = precopy.bandwidth.measured * 8 / 1e6
     if over and source.active_ns is not None and source.ended_ns > source.active_ns:
-        mbps = precopy.bytes * 8 * NS_PER_S / (source.ended_ns - source.active_ns) / 1e6
+        mbps = sent * 8 * NS_PER_S / (source.ended_ns - source.active_ns) / 1e6
     return {
-        "transferred": precopy.bytes,
-        "remaining": 0 if over else precopy.remaining,
+        "transferred": sent,
+        "remaining": 0 if over else precopy.remaining + after.remaining,
         "total": ram.size,
-        "duplicate": precopy.zero_pages,
-        "normal": precopy.normal,
-        "normal-bytes": precopy.normal * PAGE,
+        "duplicate": precopy.zero_pages + after.zero_pages,
+        "normal": normal,
+        "normal-bytes": normal * PAGE,
         "dirty-pages-rate": 0 if over else precopy.dirty_pages_rate,
         "mbps": mbps,
         "dirty-sync-count": precopy.passes,
+        "dirty-sync-missed-zero-copy": 0,
+        "postcopy-requests": after.requests,
         "page-size": PAGE,
         "pages-per-second": precopy.bandwidth.pages_per_second,
         "precopy-bytes": precopy.precopy_bytes,
         "downtime-bytes": precopy.downtime_bytes,
+        "postcopy-bytes": after.bytes,
+        "multifd-bytes": 0,
     }

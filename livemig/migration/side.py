@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 from livemig.machine.machine import Machine
+from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host
 from livemig.migration.frames import Frame
 from livemig.migration.settings import Settings
@@ -61,6 +62,14 @@ class Side(ABC):
         self.outbox: list[Frame] = []
         self._wire = wire
         self._emit = emit
+
+    def adjust(self, settings: Settings) -> None:
+        """From now on other settings hold, as far as what has been begun can still be changed."""
+        self.settings = settings
+
+    def relink(self, wire: Wire) -> None:
+        """From now on send by ``wire``."""
+        self._wire = wire
 
     @abstractmethod
     def receive(self, now: int, frame: Frame) -> None:
@@ -129,6 +138,15 @@ class Side(ABC):
         free, arrives = transmit(now, wire_bytes(fields, len(payload) + size), kind)
         self.outbox.append(Frame(kind, now, arrives, fields, payload))
         return free
+
+    def _run_on(self, now: int, digest: str | None, paused: bool) -> None:
+        """The guest goes on here; ``paused``: and stands again at once, for the operator wants it to."""
+        machine = self.machine
+        machine.resume(now)
+        self._emit(now, "machine_resumed", **machine.facts(now), ram_digest=digest)
+        if paused:
+            machine.stop(now, RunState.PAUSED)
+            self._emit(now, "machine_stopped", **machine.facts(now), ram_digest=None)
 
     def _promise(self, now: int, until_ns: int, answers: int) -> None:
         """Outside time, and not on the modelled link: the two hosts of a real pair need none."""

@@ -50,6 +50,7 @@ class Source(AfterSwitchover):
         self.started_ns = self.ended_ns = 0
         self.active_ns: int | None = None
         self.stopped_ns: int | None = None
+        self.switched_ns: int | None = None
         self._expected = ""
         self.by_file = False
         self._last_pass = False
@@ -60,6 +61,8 @@ class Source(AfterSwitchover):
         self.barriers: dict[str, int] = {}
         """When each step of the save was taken."""
         self._postcopies = self._start_postcopy = False
+        self._paused = False
+        self._next_due_ns: list[int] = []
 
     # -- what the driver calls ------------------------------------------------------------------------------------
 
@@ -83,6 +86,14 @@ class Source(AfterSwitchover):
     @asked.setter
     def asked(self, value: bool) -> None:
         self._asked = value
+
+    def adjust(self, settings: Settings) -> None:
+        super().adjust(settings)
+        self.postcopy.adjust(settings)
+        if self.status is Status.NONE:
+            self.precopy = Precopy(self.machine, settings, self._emit, self._send)
+        else:
+            self.precopy.adjust(settings)
 
     def start(self, now: int, to_file: bool = False) -> None:
         """``migrate``: say hello. ``to_file``: nobody answers; the driver says ``bye`` when all is on the disk."""
@@ -216,7 +227,9 @@ class Source(AfterSwitchover):
 
     def _stop(self, now: int) -> None:
         machine = self.machine
+        self._paused = machine.state is RunState.PAUSED
         machine.stop(now, RunState.FINISH_MIGRATE)
+        self._next_due_ns = machine.next_due_ns(now)
         self.precopy.stopped(now)
         self.stopped_ns = now
         self._saved_at = self.host.at(now).time_of_day_ns
@@ -280,7 +293,7 @@ class Source(AfterSwitchover):
 
     def _switch_over(self, now: int) -> None:
         """The point of no return: from here on the guest is the destination's, or nobody's until it says so."""
-        self.owner = "none"
+        self.owner, self.switched_ns = "none", now
         self._emit(now, "switchover", resume_ns=self._blackout()["resume_ns"], sent_ns=now)
         if not self._postcopies:
             self._ask(now, "switchover", self._blackout())
@@ -290,7 +303,12 @@ class Source(AfterSwitchover):
         self._enter(now, Status.POSTCOPY_ACTIVE)
 
     def _blackout(self) -> dict[str, Any]:
-        return {"stopped_ns": self._stopped_at(), "resume_ns": self._stopped_at() + self.settings.downtime_ns}
+        stopped_ns = self._stopped_at()
+        return {
+            "stopped_ns": stopped_ns, "resume_ns": stopped_ns + self.settings.downtime_ns,
+            "paused": int(self._paused), "due_ns": self._next_due_ns,
+            "booted_ns": -1 if self.machine.booted_ns is None else self.machine.booted_ns,
+        }  # fmt: skip
 
     def _resumed(self, now: int, frame: Frame) -> None:
         if not self.by_file:
@@ -351,5 +369,4 @@ class Source(AfterSwitchover):
             return
         stood, limit = max(0, self.host.at(now).time_of_day_ns - self._saved_at), self.settings.advance_at_most_ns
         self.machine.advance(now, stood if limit is None else min(stood, limit))
-        self.machine.resume(now)
-        self._emit(now, "machine_resumed", **self.machine.facts(now), ram_digest=None)
+        self._run_on(now, None, self._paused)

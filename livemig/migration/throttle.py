@@ -24,6 +24,10 @@ class Throttle:
         self._settings = settings
         self._high = 0
 
+    def adjust(self, settings: Throttling) -> None:
+        """From now on other values hold."""
+        self._settings = settings
+
     def period(self, dirtied: int, sent: int) -> bool:
         """A period has ended in which the guest wrote ``dirtied`` bytes of pages and ``sent`` bytes left.
 

@@ -96,11 +96,15 @@ class QmpServer:
         if after is None:
             await client.flush()
         else:
-            with trio.move_on_after(FAREWELL_S):
-                async with trio.open_nursery() as nursery:
-                    for each in self._clients:
-                        nursery.start_soon(each.flush)
+            await self.flush()
             after()
+
+    async def flush(self) -> None:
+        """Until what every client is to be told has left, or whoever it is for does not want it."""
+        with trio.move_on_after(FAREWELL_S):
+            async with trio.open_nursery() as nursery:
+                for each in self._clients:
+                    nursery.start_soon(each.flush)
 
     def _command(self, client: _Client, name: str) -> Command:
         if name == "qmp_capabilities":

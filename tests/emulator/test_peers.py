@@ -18,7 +18,7 @@ import msgpack
 import pytest
 
 from livemig.migration.checksum import checksum
-from livemig.migration.frames import ALIVE, Frame, encode
+from livemig.migration.frames import ALIVE, PROTOCOL_VERSION, Frame, encode
 
 CONFIG = """
 [run]
@@ -112,7 +112,7 @@ def test_a_destination_that_floods_the_source_does_not_stop_the_guest_nor_fill_i
     listening, uri = listener(tmp_path)
     with listening, side(tmp_path, "source", uri, "wall") as source, listening.accept()[0] as destination:
         destination.settimeout(0.2)
-        welcome = {"version": 2}
+        welcome = {"version": PROTOCOL_VERSION}
         flood = b"".join(encode(Frame("welcome", 0, 0, welcome), seq) for seq in range(20_000))
         sent = 0
         try:
@@ -128,7 +128,7 @@ def test_a_destination_that_floods_the_source_does_not_stop_the_guest_nor_fill_i
 
 
 def hello(seq: int) -> bytes:
-    fields = {"version": 2, "machine": {}, "strategy": "none", "capabilities": []}
+    fields = {"version": PROTOCOL_VERSION, "machine": {}, "strategy": "none", "capabilities": []}
     return encode(Frame("hello", 0, 0, fields), seq)
 
 

@@ -85,7 +85,8 @@ def snapshots(data: bytes, kind: str = "darwin") -> None:
     except ProtocolError:
         return
     _ready.clear()
-    destination.receive(START, Frame("switchover", 0, 0, {"stopped_ns": STOP, "resume_ns": START}))
+    crossing = {"stopped_ns": STOP, "resume_ns": START, "paused": 0, "due_ns": [], "booted_ns": -1}
+    destination.receive(START, Frame("switchover", 0, 0, crossing))
     destination.tick(START)
     machine = destination.machine
     for now in range(START, START + 5 * MS, MS):
@@ -136,17 +137,17 @@ def seeds(name: str) -> Iterator[bytes]:
 
 
 def _frames() -> Iterator[bytes]:
-    hello = {"version": 2, "machine": {"cpus": 2}, "strategy": "none", "capabilities": ["a"]}
+    hello = {"version": PROTOCOL_VERSION, "machine": {"cpus": 2}, "strategy": "none", "capabilities": ["a"]}
     examples = {
         "channel": {"session": "ab", "index": 1, "channels": 2},
         "sync": {"number": 0},
         "hello": hello,
-        "welcome": {"version": 2},
+        "welcome": {"version": PROTOCOL_VERSION},
         "refuse": {"reason": "no"},
         "pages": {"runs": [[0, 1], [2, 1]], "zero": [[1, 1]]},
         "pass_end": {"pass": 1, "pages": 5},
         "loaded": {"ram_digest": "0f"},
-        "switchover": {"stopped_ns": -1, "resume_ns": 1},
+        "switchover": {"stopped_ns": -1, "resume_ns": 1, "paused": 0, "due_ns": [-1, 7], "booted_ns": 0},
         "resumed": {},
         "cancel": {"reason": ""},
     }

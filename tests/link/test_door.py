@@ -21,10 +21,10 @@ from livemig.link.socket_channel import SocketChannel
 from livemig.link.stream import SocketStream
 from livemig.link.uri import listen
 from livemig.migration.checksum import checksum
-from livemig.migration.frames import Frame, encode
+from livemig.migration.frames import PROTOCOL_VERSION, Frame, encode
 
 S = 1_000_000_000
-HELLO = Frame("hello", 0, 5, {"version": 3, "machine": {}, "strategy": "none", "capabilities": []})
+HELLO = Frame("hello", 0, 5, {"version": PROTOCOL_VERSION, "machine": {}, "strategy": "none", "capabilities": []})
 KINDS = pytest.mark.parametrize(
     ("transport", "channels"), [("unix", 0), ("unix", 3), ("tcp", 2), ("tls", 0), ("tls", 2)]
 )
@@ -130,7 +130,7 @@ async def test_a_second_source_is_told_why_not_and_the_first_is_not_disturbed(
             assert (answer.type, answer.fields) == ("refuse", {"reason": "another source migrates here"})
             assert (answer.sent_ns, answer.arrives_ns) == (5, 5)
         assert len(inside.channels) == 1
-        inside.channels[0].post(Frame("welcome", 0, 0, {"version": 3}))
+        inside.channels[0].post(Frame("welcome", 0, 0, {"version": PROTOCOL_VERSION}))
         assert (await first.receive()).type == "welcome"
         assert inside.away == ["another source migrates here"]
 

@@ -31,7 +31,7 @@ TIME = st.integers(-(1 << 61), 1 << 61)
 COUNT = st.integers(0, (1 << 63) - 1)
 
 HELLO = {
-    "version": 3,
+    "version": PROTOCOL_VERSION,
     "machine": {"cpus": 2, "deep": {"x": [1, None]}},
     "strategy": "none",
     "capabilities": ["a"],
@@ -40,7 +40,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "channel": {"session": "0f", "index": 1, "channels": 16},
     "sync": {"number": 3},
     "hello": HELLO,
-    "welcome": {"version": 3},
+    "welcome": {"version": PROTOCOL_VERSION},
     "refuse": {"reason": "no"},
     "pages": {"runs": [[3, 2], [7, 1]], "zero": [[5, 2]]},
     "encoded": {"encoding": "xbzrle", "runs": [[3, 2]], "zero": [[5, 2]], "sizes": [3, 0]},
@@ -49,16 +49,16 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "probe": {},
     "reply": {"received_ns": 5, "replied_ns": 7},
     "loaded": {"ram_digest": "0f"},
-    "switchover": {"stopped_ns": -1, "resume_ns": 1},
+    "switchover": {"stopped_ns": -1, "resume_ns": 1, "paused": 0, "due_ns": [-1, 7], "booted_ns": 3},
     "resumed": {},
     "discard": {},
     "page_request": {"number": 1, "page": 999, "around": 8, "until_ns": -5},
     "postcopy_pages": {"runs": [[3, 2], [7, 1]], "zero": [[5, 2]], "answers": 1, "until_ns": 7},
     "received": {"ram_digest": "0f"},
     "promise": {"until_ns": 1 << 61, "answers": 0},
-    "recover": {"version": 3},
+    "recover": {"version": PROTOCOL_VERSION},
     "received_bitmap": {"resumed": 1},
-    "resume": {"stopped_ns": -1, "resume_ns": 1},
+    "resume": {"stopped_ns": -1, "resume_ns": 1, "paused": 1, "due_ns": [], "booted_ns": -1},
     "resume_ack": {},
     "cancel": {"reason": ""},
     "bye": {},
@@ -114,7 +114,8 @@ def test_every_type_is_decoded_from_the_format(kind: str) -> None:
 
 @given(TIME, TIME, COUNT, TIME, TIME)
 def test_times_and_sequence_numbers_survive(one: int, two: int, seq: int, a: int, b: int) -> None:
-    frame = Frame("switchover", min(one, two), max(one, two), {"stopped_ns": a, "resume_ns": b})
+    crossing = {"stopped_ns": a, "resume_ns": b, "paused": 0, "due_ns": [], "booted_ns": 0}
+    frame = Frame("switchover", min(one, two), max(one, two), crossing)
     assert decode(encode(frame, seq)[PREFIX:], seq) == (frame, 0)
 
 
@@ -155,6 +156,12 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("pass_end", {"pages": None}, "pages"),
     ("loaded", {"ram_digest": 7}, "ram_digest"),
     ("switchover", {"resume_ns": 1 << 63}, "resume_ns"),
+    ("switchover", {"paused": 2}, "paused"),
+    ("switchover", {"due_ns": [-2]}, "due_ns"),
+    ("switchover", {"due_ns": [1 << 62]}, "due_ns"),
+    ("switchover", {"due_ns": ["1"]}, "due_ns"),
+    ("switchover", {"due_ns": 1}, "due_ns"),
+    ("switchover", {"booted_ns": -2}, "booted_ns"),
     ("hello", {"machine": []}, "machine"),
     ("hello", {"machine": {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}}}}}}}}, "machine"),
     ("hello", {"machine": {"a": msgpack.ExtType(5, b"x")}}, "machine"),
@@ -262,9 +269,9 @@ def test_a_header_with_any_byte_changed_on_the_way_is_refused(kind: str, data: s
 def test_a_hello_of_another_version_is_understood_so_far_as_to_be_refused(extra: dict[str, Any]) -> None:
     for name in ("machine", "strategy", "capabilities"):
         frame, _ = decode(msgpack.packb(header("hello", version=PROTOCOL_VERSION + 1, **{name: ...}, **extra)), 4)
-        assert frame.fields["version"] == 4
-    again = encode(Frame("hello", 0, 0, {"version": 4, **extra}), 0)
-    assert decode(again[PREFIX:], 0)[0].fields == {"version": 4, **extra}
+        assert frame.fields["version"] == PROTOCOL_VERSION + 1
+    again = encode(Frame("hello", 0, 0, {"version": PROTOCOL_VERSION + 1, **extra}), 0)
+    assert decode(again[PREFIX:], 0)[0].fields == {"version": PROTOCOL_VERSION + 1, **extra}
 
 
 UNSENDABLE = [

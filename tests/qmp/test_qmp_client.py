@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from listening import unix_listener
 
 from livemig.errors import ConnectTimeout, PeerLost, ProtocolError, QmpError
 from livemig.qmp.client import open_qmp
 from livemig.qmp.commands import Command
 from livemig.qmp.server import VERSION, QmpServer
-from livemig.qmp.unix import unix_listener
 
 GREETING = b'{"QMP": {"version": {}, "capabilities": ["oob"]}}\r\n'
 

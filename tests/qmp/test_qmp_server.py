@@ -7,7 +7,6 @@ import gc
 import json
 import os
 import socket
-import stat
 import time
 import warnings
 from collections.abc import Awaitable, Callable
@@ -17,11 +16,11 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from listening import unix_listener
 
-from livemig.errors import AddressInUse, LivemigError, OutputError, QmpError
+from livemig.errors import LivemigError, QmpError
 from livemig.qmp.commands import Command
 from livemig.qmp.server import MAX_UNSENT, QmpServer
-from livemig.qmp.unix import unix_listener
 
 NEGOTIATE = b'{"execute": "qmp_capabilities"}'
 
@@ -341,28 +340,3 @@ def test_cancellation_leaves_no_connection_no_file_and_no_warning_behind(tmp_pat
         gc.collect()
     assert [str(warning.message) for warning in caught] == []
     assert not path.exists()
-
-
-def test_the_socket_is_its_owners_alone_and_taken_only_from_the_dead(tmp_path: Path) -> None:
-    path = tmp_path / "qmp.sock"
-
-    @on_trio
-    async def main() -> None:
-        with unix_listener(path):
-            assert stat.S_IMODE(path.stat().st_mode) == 0o600
-            with pytest.raises(AddressInUse), unix_listener(path):
-                pass
-            assert path.exists()
-        with socket.socket(socket.AF_UNIX) as dead:
-            dead.bind(str(path))
-        with unix_listener(path):
-            await (await trio.open_unix_socket(path)).aclose()
-        path.write_text("precious")
-        with pytest.raises(OutputError), unix_listener(path):
-            pass
-        assert path.read_text() == "precious"
-        for impossible in (tmp_path / "missing" / "qmp.sock", tmp_path / ("x" * 200)):
-            with pytest.raises(OutputError), unix_listener(impossible):
-                pass
-
-    main()
