@@ -14,6 +14,7 @@ guest let interrupts in and had not taken its cause away.
 
 All is reckoned in *guest time*: the world's under the policy ``advance``; under ``freeze`` the world's less
 every pause, which makes a blackout vanish as it should; under ``advance-at-most`` less what a pause is longer.
+Under each of them less every stretch for which an operator had the guest stand still.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class Account(Observer):
         # Virtual time delivers at once: whatever is overdue is lost.
         self._patience = rule.lost_after_ns if rule.clock == "wall" else 0
         self._epoch = 0
-        self._behind = 0
+        self._behind = self._held = 0
         self._resumed = 0
         self._raised_elsewhere: set[Key] = set()
 
@@ -225,6 +226,8 @@ class Account(Observer):
 
     def _machine_resumed(self, event: Event, place: Place) -> None:
         crossing = self._crossing
+        self._behind += crossing.held_ns - self._held
+        self._held = crossing.held_ns
         if len(crossing.pauses) == self._epoch or crossing.resume is None:
             return
         stop_ns, resume_ns = crossing.pauses[-1]
@@ -382,7 +385,8 @@ class Account(Observer):
 
     def close(self, end_ns: int) -> None:
         """Settle what is still open. ``end_ns``: until when the guest ran, or could have."""
-        now = end_ns - self._behind
+        held_since = self._crossing.held_since
+        now = (end_ns if held_since is None else min(end_ns, held_since)) - self._behind
         for key, cell in sorted(self.cells.items()):
             tally = cell.tally
             if cell.waiting is not None:

@@ -96,13 +96,20 @@ class Crossing(Observer):
         self.split: Evidence | None = None
         """A resume on one side while the other still ran."""
         self.pauses: list[tuple[int, int]] = []
-        """Every stop and resume, in ns."""
+        """Every stop and resume, in ns, but for those by hand."""
+        self.held: list[tuple[int, int]] = []
+        """Stretches for which an operator had the guest stand still; it is not judged for them."""
+        self.held_since: int | None = None
+        """Since when it stands so now."""
+        self.reset_by_hand = False
+        self._told_to_stop = False
         self.brought: frozenset[tuple[int, str]] = frozenset()
         """The (cpu, timer) whose interrupt was raised when the guest's history began."""
         self._booted_again: set[str] = set()
 
     def handlers(self) -> Mapping[str, Handler]:
         return {
+            "operator": self._operator,
             "machine_stopped": self._stopped,
             "machine_resumed": self._resumed,
             "machine_reset": lambda event, place: self._booted_again.add(event["side"]),
@@ -120,12 +127,22 @@ class Crossing(Observer):
         with its restore, on the source, from what an earlier run had saved."""
         return bool(event["cause"] == "restore" and event["side"] == SOURCE == self.owner and self.stop is None)
 
+    def _operator(self, event: Event, place: Place) -> None:
+        if event["side"] == self.owner:
+            self._told_to_stop = event["command"] == "stop"
+            self.reset_by_hand |= event["command"] == "system_reset"
+
     def _stopped(self, event: Event, place: Place) -> None:
         if event["side"] != self.owner:
             return
-        stop = Moment.of(event, place)
+        stop, by_hand = Moment.of(event, place), self._told_to_stop
+        self._told_to_stop = False
         if self.running is not None:
             self.running, self.stop = None, stop
+            self.held_since = stop.t_ns if by_hand else None
+        elif self.held_since is not None:
+            self._held_until(stop.t_ns)
+            self.stop = stop
         elif self.stop is not None and self.stop.ram_digest is None:
             # Paused by hand, then finish-migrate: time stands since the first, RAM is known from the second.
             self.stop = replace(self.stop, ram_digest=stop.ram_digest)
@@ -139,12 +156,25 @@ class Crossing(Observer):
         resume = Moment.of(event, place)
         if self.running is not None:
             self.split = self.split or resume.seen
+        elif self.held_since is not None:
+            self._held_until(resume.t_ns)
+            self.resume = resume
         elif self.stop is not None:
             self.pauses.append((self.stop.t_ns, resume.t_ns))
             self.resume = resume
             if side != self.owner:
                 self.crossings.append((self.stop, resume))
         self.owner = self.running = side
+
+    def _held_until(self, t_ns: int) -> None:
+        assert self.held_since is not None
+        self.held.append((self.held_since, t_ns))
+        self.held_since = None
+
+    @property
+    def held_ns(self) -> int:
+        """For how long an operator had the guest stand, but for the stretch that has not ended."""
+        return sum(until - since for since, until in self.held)
 
     @property
     def crossed(self) -> bool:

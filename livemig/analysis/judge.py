@@ -21,7 +21,7 @@ from livemig.analysis.inference import Inference, infer
 from livemig.analysis.log import Log
 from livemig.analysis.manifest import Manifest
 from livemig.analysis.policy import TimePolicy
-from livemig.analysis.result import Attributed, DecrementerAcross, Migration, Policy, Result, TimebaseAcross
+from livemig.analysis.result import Attributed, DecrementerAcross, Migration, Operator, Policy, Result, TimebaseAcross
 from livemig.analysis.tally import Tally
 from livemig.analysis.ticks import to_ns
 from livemig.analysis.timebase import Timebase
@@ -100,6 +100,7 @@ def result_of(case: Case, run_dir: str = "") -> Result:
         timebase=_timebase(case),
         decrementer=_if_known(lambda: _decrementer(case)) or [],
         guest_behind_ns=behind_ns,
+        operator=_operator(case[Crossing], case.end_ns),
         time_policy=Policy(case[TimePolicy].asked, case[TimePolicy].found),
         inference=_if_known(lambda: _inference(case)) or Inference(),
         attributed=_if_known(lambda: _attributed(case[Attribution])) or Attributed(),
@@ -107,6 +108,12 @@ def result_of(case: Case, run_dir: str = "") -> Result:
         hops=_if_known(lambda: hop_errors(case.manifest, case[Crossing].hops())) or [],
         impact=impacts(_if_known(lambda: _unserved_ns(case)), behind_ns),
     )
+
+
+def _operator(crossing: Crossing, end_ns: int) -> Operator:
+    since = crossing.held_since
+    stood_ns = crossing.held_ns + (0 if since is None else end_ns - since)
+    return Operator(len(crossing.held) + (since is not None), stood_ns, crossing.reset_by_hand)
 
 
 def _if_known(read: Callable[[], _T]) -> _T | None:

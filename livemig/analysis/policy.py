@@ -45,13 +45,14 @@ class TimePolicy(Observer):
     @property
     def behind_ns(self) -> int:
         """How far guest time is behind the world's by now."""
-        return self.rule.behind_ns(self._crossing.pauses)
+        return self.rule.behind_ns(self._crossing.pauses) + self._crossing.held_ns
 
     def stood_still_ns(self, begin: int, end: int) -> int:
         """For how much of [``begin``, ``end``], in guest time, the guest stood still."""
         rule, behind, stood = self.rule, 0, 0
-        for stop, resume in self._crossing.pauses:
-            passes = rule.passes_ns(resume - stop)
+        held = [(since, until, True) for since, until in self._crossing.held]
+        for stop, resume, by_hand in sorted(held + [(stop, resume, False) for stop, resume in self._crossing.pauses]):
+            passes = 0 if by_hand else rule.passes_ns(resume - stop)
             stood += max(0, min(end, stop - behind + passes) - max(begin, stop - behind))
             behind += resume - stop - passes
         return stood
@@ -63,6 +64,8 @@ class TimePolicy(Observer):
         stop, resume = self._crossing.stop, self._crossing.resume
         if stop is None or resume is None or resume.seen.t_ns != event["t_ns"] or resume.side != event["side"]:
             return
+        if self._crossing.held and self._crossing.held[-1] == (stop.t_ns, resume.t_ns):
+            return  # by hand: it tells nothing of the policy
         try:
             errors = tb_errors(stop, resume, self._hz)
             if self.asked is not None and self.asked not in errors:

@@ -57,6 +57,16 @@ class DecrementerAcross:
 
 
 @dataclass(frozen=True, slots=True)
+class Operator:
+    """``stops``: how often an operator had the guest stand still. ``stood_ns``: for how long, all in all. ``reset``:
+    whether one reset it."""
+
+    stops: int = 0
+    stood_ns: int = 0
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """``asked``: None if nobody said. ``found``: what TB did over the blackout, None if neither of the two."""
 
@@ -84,6 +94,7 @@ class Result:
         inference: the strategy that the log shows. impact: what the blackout trips in a real guest.
         postcopy: pages, requests, faults and for how long CPUs stood; None if there was none.
         hops: every crossing, with what it adds to the error of TB and DECR.
+        operator: what somebody did to the guest by hand.
     """
 
     run_dir: str
@@ -103,6 +114,7 @@ class Result:
     impact: list[Impact]
     postcopy: dict[str, Any] | None = None
     hops: list[HopError] = field(default_factory=list)
+    operator: Operator = Operator()
 
     @property
     def strategy(self) -> str | None:
@@ -138,6 +150,7 @@ class Result:
             "timebase": asdict(self.timebase),
             "decrementer": [asdict(decrementer) for decrementer in self.decrementer],
             "guest_behind_ns": self.guest_behind_ns,
+            "operator": asdict(self.operator),
             "time_policy": asdict(self.time_policy),
             "inference": self.inference.as_dict(),
             "attribution": [late.as_dict() for late in self.attributed.worst],

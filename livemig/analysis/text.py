@@ -23,6 +23,7 @@ def verdict_text(result: Result, colour: bool = False) -> str:
         "migration": _migration(result),
         "resume": _resume(result),
         "strategy": _strategy(result),
+        "operator": _operator(result),
         "end": _end(result),
         "latest": _latest(result),
         "trips": _trips(result),
@@ -170,6 +171,12 @@ def _trips(result: Result) -> str:
         if impact.tripped and impact.value_ns is not None:
             tripped.setdefault(f"{duration(impact.value_ns)} {impact.quantity}", []).append(impact.name)
     return " · ".join(f"{', '.join(names)} ({by})" for by, names in tripped.items())
+
+
+def _operator(result: Result) -> str:
+    told = result.operator
+    parts = [f"had the guest stand still for {duration(told.stood_ns)}, not counted"] if told.stops else []
+    return " · ".join(parts + ["reset the guest"] * told.reset)
 
 
 def _end(result: Result) -> str:

@@ -72,12 +72,17 @@ class Twin(Observer):
     def _walks(self, side: str) -> bool:
         """Whether what ``side`` does is held against the twin's: until the first stop, or the first difference."""
         crossing = self._crossing
-        alike = self._exact and not self.differs and crossing.running is not None and not crossing.pauses
+        apart = crossing.pauses or crossing.held or crossing.reset_by_hand
+        alike = self._exact and not self.differs and crossing.running is not None and not apart
         return alike and side == crossing.owner and self._held.first_ns is None
 
     def close(self, end_ns: int) -> None:
         """Count what the twin did after the stop, up to ``end_ns``, the end of this run."""
-        pauses, stood_still = self._crossing.pauses, self._crossing.paused_ns
+        crossing = self._crossing
+        pauses = sorted(crossing.pauses + crossing.held)
+        if crossing.held_since is not None:
+            pauses.append((crossing.held_since, end_ns))
+        stood_still = sum(resume - stop for stop, resume in pauses)
         stop_ns = pauses[0][0] if pauses else end_ns
         if (held_ns := self._held.first_ns) is not None:
             stop_ns = min(stop_ns, held_ns)

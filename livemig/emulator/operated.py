@@ -88,6 +88,7 @@ class Operated(Conversation):
         if isinstance(self.side, Destination):
             self.side.autostart = False
         if self.machine.running:
+            self.emit(now, "operator", command="stop")
             self.machine.stop(now, RunState.PAUSED)
             self.emit(now, "machine_stopped", **self.machine.facts(now), ram_digest=None)
 
@@ -102,6 +103,7 @@ class Operated(Conversation):
         if isinstance(self.side, Destination):
             self.side.autostart = True
         if self.machine.state is RunState.PAUSED:
+            self.emit(now, "operator", command="cont")
             self.machine.resume(now)
             self.emit(now, "machine_resumed", **self.machine.facts(now), ram_digest=None)
 
@@ -124,6 +126,7 @@ class Operated(Conversation):
         """
         if self.machine.state not in (RunState.RUNNING, RunState.PAUSED):
             raise QmpError("GenericError", f"No guest to be reset in run state '{self.machine.state}'")
+        self.emit(now, "operator", command="system_reset")
         self.reset(now, {"reason": "command", "kind": "system", "cpu": None})
 
     def reset(self, now: int, asked: dict[str, Any]) -> None:

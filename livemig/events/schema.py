@@ -32,6 +32,9 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     # of the timers raised and not delivered. `ram_digest`: 128-bit XXH3 in hex, null where it was not taken.
     "machine_stopped": ("state", "tb", "cpu_tb", "clock_ns", "decr", "pending", "ram_digest"),
     "machine_resumed": ("state", "tb", "cpu_tb", "clock_ns", "decr", "pending", "ram_digest"),
+    # An operator's command that acts on the guest, before what it does: QMP "stop", "cont", "system_reset". The guest
+    # stands still because somebody wants it to, not for a migration.
+    "operator": ("command",),
     # The guest boots again: `reason` "watchdog" or "command"; `kind` core, chip or system; `cpu`: whose watchdog.
     "machine_reset": ("reason", "kind", "cpu"),
     # QEMU's words: setup active device completed failed cancelled …

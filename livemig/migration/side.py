@@ -145,6 +145,7 @@ class Side(ABC):
         machine.resume(now)
         self._emit(now, "machine_resumed", **machine.facts(now), ram_digest=digest)
         if paused:
+            self._emit(now, "operator", command="stop")
             machine.stop(now, RunState.PAUSED)
             self._emit(now, "machine_stopped", **machine.facts(now), ram_digest=None)
 

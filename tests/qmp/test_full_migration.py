@@ -26,7 +26,8 @@ start = "0ns"
 
 @contextmanager
 def running(*commands: list[str]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for command in commands]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    processes = [subprocess.Popen(command, **quiet) for command in commands]
     try:
         yield processes
     finally:

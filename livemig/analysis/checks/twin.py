@@ -8,7 +8,7 @@ from livemig.analysis.continuity import decr_slips, tb_error, tolerance_ticks
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.twin import Twin
 from livemig.analysis.units import plural
-from livemig.analysis.verdict import Verdict, invalid, unknown, valid
+from livemig.analysis.verdict import Verdict, invalid, not_exercised, unknown, valid
 
 
 def as_twin(case: Case) -> Verdict:
@@ -16,6 +16,8 @@ def as_twin(case: Case) -> Verdict:
     twin, crossing = case[Twin], case[Crossing]
     if twin.differs:
         return invalid("before the stop the guest does what its twin does not", *twin.differs)
+    if crossing.reset_by_hand:
+        return not_exercised("an operator reset the guest, and not its twin")
     if not twin.delivered:
         return unknown("the twin had no interrupt")
     apart = 0

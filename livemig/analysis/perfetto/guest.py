@@ -80,7 +80,7 @@ class TimebaseError(Observer):
     def _see(self, cpu: int, t_ns: int, tb: int | None) -> None:
         if tb is None:
             return
-        guest_ns = t_ns - self._rule.behind_ns(self._crossing.pauses)
+        guest_ns = t_ns - self._rule.behind_ns(self._crossing.pauses) - self._crossing.held_ns
         if self._first is None:
             self._first = guest_ns, tb
         began, from_tb = self._first
