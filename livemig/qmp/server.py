@@ -1,7 +1,8 @@
 """A QMP server: several clients at once, each negotiates for itself; events go to all that have.
 
 The commands of one client run one after the other, those of different clients side by side. No client holds
-up the process: :meth:`QmpServer.event` only queues, and who leaves MAX_UNSENT bytes unread is dropped.
+up the process: :meth:`QmpServer.event` only queues, and who leaves MAX_UNSENT bytes unread is dropped. Who comes when
+MAX_CLIENTS are there is hung up on.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from livemig.qmp import wire
 from livemig.qmp.commands import Command, keywords
 
 MAX_UNSENT: Final = 1 << 20
+MAX_CLIENTS: Final = 32
 FAREWELL_S: Final = 1  # how long what a command has to say may take to leave, if something comes `after`
 
 #: The QEMU whose commands and words these are, in the form of ``query-version``.
@@ -54,6 +56,9 @@ class QmpServer:
 
     async def attend(self, stream: trio.SocketStream) -> None:
         """Serve one connection until its client leaves. What it has sent by then is carried out."""
+        if len(self._clients) >= MAX_CLIENTS:
+            await stream.aclose()
+            return
         client = _Client(stream)
         self._clients.add(client)
         try:

@@ -86,6 +86,7 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
         "timebase": {"hz": 1_000_000_000, "at_stop": 50, "at_resume": 150, "error_ticks": 0, "skew_ticks": 0},
         "decrementer": [{"cpu": 0, "at_stop": 192, "at_resume": 92, "error_ticks": 0}],
         "guest_behind_ns": 0,
+        "operator": {"stops": 0, "stood_ns": 0, "reset": False},
         "time_policy": {"asked": "advance", "found": "advance"},
         "inference": {
             "strategy": "tb-offset",

@@ -55,6 +55,10 @@ REFUSALS = [
     "Can't migrate the vm that was paused due to previous migration",
 ]
 """As the reference has them from QEMU 7.2."""
+SOURCE = [
+    "MIGRATION setup", "MIGRATION active", "STOP", "MIGRATION pre-switchover", "MIGRATION device",
+    "MIGRATION completed", "SHUTDOWN host-qmp-quit",
+]  # fmt: skip
 DESTINATION = (
     "destination: MIGRATION setup, MIGRATION active, RESUME, MIGRATION completed, STOP, RESUME, SHUTDOWN host-qmp-quit"
 )
@@ -79,14 +83,13 @@ def test_it_migrates_livemigs_guest(tmp_path: Path) -> None:
         assert [side.wait(20) for side in sides] == [0, 0]
     check(said)
     events = next(line for line in said if line.startswith("source: MIGRATION"))
-    passes = events.count("MIGRATION_PASS") - 1
-    assert passes >= 1
-    assert events == ", ".join(
-        ["source: MIGRATION setup", "MIGRATION_PASS 1", "MIGRATION active"]
-        + [f"MIGRATION_PASS {number}" for number in range(2, passes + 1)]
-        + ["STOP", "MIGRATION pre-switchover", "MIGRATION device", f"MIGRATION_PASS {passes + 1}"]
-        + ["MIGRATION completed", "SHUTDOWN host-qmp-quit"]
-    )
+    heard = events.removeprefix("source: ").split(", ")
+    passes = [event for event in heard if event.startswith("MIGRATION_PASS")]
+    assert passes == [f"MIGRATION_PASS {number}" for number in range(1, len(passes) + 1)]
+    assert len(passes) >= 2
+    assert heard.index(passes[0]) == heard.index("MIGRATION active") - 1
+    assert heard.index(passes[-1]) == heard.index("MIGRATION completed") - 1
+    assert [event for event in heard if event not in passes] == SOURCE
     destination = next(line for line in said if line.startswith("destination: MIGRATION"))
     assert destination.replace("MIGRATION device, ", "") == DESTINATION
     assert not (tmp_path / "migrate").exists()

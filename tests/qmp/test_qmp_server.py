@@ -20,7 +20,7 @@ from listening import unix_listener
 
 from livemig.errors import LivemigError, QmpError
 from livemig.qmp.commands import Command
-from livemig.qmp.server import MAX_UNSENT, QmpServer
+from livemig.qmp.server import MAX_CLIENTS, MAX_UNSENT, QmpServer
 
 NEGOTIATE = b'{"execute": "qmp_capabilities"}'
 
@@ -244,6 +244,47 @@ async def test_a_client_that_does_not_read_is_dropped_and_the_others_lose_nothin
             heard += 1
         assert 0 < heard < count  # what the kernel held, then the end of the stream
         assert (await reader.ask(b'{"execute": "query-version"}') or {}).keys() == {"return"}
+        nursery.cancel_scope.cancel()
+
+
+@on_trio
+async def test_a_crowd_is_hung_up_on_and_there_is_room_again_when_somebody_leaves() -> None:
+    async with trio.open_nursery() as nursery:
+        server = QmpServer(MIGRATE)
+        crowd = [await connect(server, nursery).negotiated() for _ in range(MAX_CLIENTS)]
+        assert await connect(server, nursery).line() is None
+        assert (await crowd[0].ask(b'{"execute": "query-version"}') or {}).keys() == {"return"}
+        await crowd[1].stream.aclose()
+        while len(server._clients) == MAX_CLIENTS:
+            await trio.sleep(0.001)
+        await connect(server, nursery).negotiated()
+        nursery.cancel_scope.cancel()
+
+
+@on_trio
+async def test_an_object_that_is_never_closed_costs_its_limit_and_no_more_and_0xff_is_the_way_out() -> None:
+    async with trio.open_nursery() as nursery:
+        raw = await connect(QmpServer(MIGRATE), nursery).negotiated()
+        for _ in range(40):
+            await raw.send(b'{"execute": [' + b"[1]," * 25_000)
+        assert await raw.line() == error("GenericError", "JSON token size limit exceeded")
+        await raw.send(b"\xff\n")
+        assert (await raw.ask(b'{"execute": "query-version"}') or {}).keys() == {"return"}
+        nursery.cancel_scope.cancel()
+
+
+@on_trio
+async def test_a_client_that_asks_and_never_reads_is_not_read_from_any_more() -> None:
+    """Its own requests wait for it: the server holds one reply, and the sockets what they hold."""
+    async with trio.open_nursery() as nursery:
+        server = QmpServer({"big": Command(lambda: "x" * 100_000)})
+        deaf, other = await connect(server, nursery).negotiated(), await connect(server, nursery).negotiated()
+        with trio.move_on_after(0.3) as scope:
+            for _ in range(1000):
+                await deaf.send(b'{"execute": "big", "id": "' + b"y" * 1000 + b'"}')
+        assert scope.cancelled_caught
+        assert sum(len(client._unsent) for client in server._clients) < 200_000
+        assert (await other.ask(b'{"execute": "query-version"}') or {}).keys() == {"return"}
         nursery.cancel_scope.cancel()
 
 
