@@ -131,7 +131,7 @@ class Account(Observer):
         # Virtual time delivers at once: whatever is overdue is lost.
         self._patience = rule.lost_after_ns if rule.clock == "wall" else 0
         self._epoch = 0
-        self._behind = self._held = 0
+        self._behind = self._by_hand = 0
         self._resumed = 0
         self._raised_elsewhere: set[Key] = set()
 
@@ -226,8 +226,8 @@ class Account(Observer):
 
     def _machine_resumed(self, event: Event, place: Place) -> None:
         crossing = self._crossing
-        self._behind += crossing.held_ns - self._held
-        self._held = crossing.held_ns
+        self._behind += crossing.held_ns - self._by_hand
+        self._by_hand = crossing.held_ns
         if len(crossing.pauses) == self._epoch or crossing.resume is None:
             return
         stop_ns, resume_ns = crossing.pauses[-1]

@@ -115,7 +115,7 @@ def test_stop_and_cont_hold_guest_time_and_cancel_keeps_the_guest(tmp_path: Path
         await source.execute("quit")
         await destination.execute("quit")
 
-    assert drive(tmp_path, "wall", body) == (3, 3)
+    assert drive(tmp_path, "wall", body, "run.duration=60s") == (3, 3)
 
 
 def test_a_malformed_uri_is_an_error_and_the_guest_runs_on(tmp_path: Path) -> None:
