@@ -11,7 +11,7 @@ from pathlib import Path
 
 from livemig.cli.extra import need
 from livemig.cli.options import add_config
-from livemig.errors import UsageError
+from livemig.errors import OutputError, UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from livemig.stress.order import Order, carry_out
     from livemig.stress.summary import as_dict, as_text
 
+    _check(args)
     order = Order(
         file=args.config,
         overrides=[*args.overrides, *([f"run.clock={args.clock}"] if args.clock else [])],
@@ -80,6 +81,22 @@ def run(args: argparse.Namespace) -> int:
     if outcome.interrupted:
         return 130
     return 1 if outcome.groups else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """What would otherwise be found out only when all is done."""
+    for name, least in (("runs", 1), ("jobs", 1), ("shrink", 0), ("seed", 0)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name}: {value} (allowed: {least} or more)")
+    for directory in (args.save_regressions, args.keep_all):
+        if directory is not None:
+            try:
+                directory.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OutputError(str(directory), error.strerror or str(error)) from error
+    if args.html is not None and not args.html.absolute().parent.is_dir():
+        raise OutputError(str(args.html), "its directory does not exist")
 
 
 def _seconds(text: str) -> int:

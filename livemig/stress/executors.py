@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import logging
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -13,6 +15,8 @@ from importlib.util import find_spec
 
 from livemig.errors import LinkError, UsageError
 from livemig.stress.campaign import InThisProcess
+
+_ADDRESS = r"(?:\w+://)?[\w.\-\[\]:%]+:\d{1,5}"
 
 
 @contextmanager
@@ -44,8 +48,11 @@ def dask(address: str) -> Iterator[tuple[Executor, int]]:
     """
     if find_spec("distributed") is None:
         raise UsageError("--dask needs distributed: pip install 'livemig[dask]'")
+    if re.fullmatch(_ADDRESS, address) is None:
+        raise UsageError(f"--dask: {address!r} is no address (allowed: HOST:PORT, or tcp://HOST:PORT)")
     from distributed import Client
 
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it prints tracebacks of what is said here in a line
     try:
         client = Client(address, timeout="5s", set_as_default=False)
     except (OSError, ValueError) as error:

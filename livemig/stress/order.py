@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from itertools import count
@@ -105,9 +106,9 @@ def carry_out(order: Order, progress: TextIO) -> Outcome:
         runs = len(plan.cells) * len(plan.strategies) or _RUNS
     outcome = Outcome(plan, axes, store=order.store)
     began = time.monotonic()
-    with Store(outcome.store, plan, order.resume) as store:
+    with _executor(order) as (executor, workers), Store(outcome.store, plan, order.resume) as store:
         try:
-            _run(order, plan, runs, store, progress)
+            _run(order, plan, runs, store, progress, executor, workers)
         except KeyboardInterrupt:
             outcome.interrupted = True
         outcome.host_s = time.monotonic() - began
@@ -115,12 +116,17 @@ def carry_out(order: Order, progress: TextIO) -> Outcome:
         outcome.groups = grouped(store.trials("failed <> ''"))
         if order.wants_trials:
             outcome.trials = list(store.trials())
-    if not outcome.interrupted:
-        outcome.cases = [_small(order, plan, group) for group in outcome.groups]
+    try:
+        for group in () if outcome.interrupted else outcome.groups:
+            outcome.cases.append(_small(order, plan, group))
+    except KeyboardInterrupt:
+        outcome.interrupted = True
     return outcome
 
 
-def _run(order: Order, plan: Plan, runs: int | None, store: Store, progress: TextIO) -> None:
+def _run(
+    order: Order, plan: Plan, runs: int | None, store: Store, progress: TextIO, executor: Executor, workers: int
+) -> None:
     from tqdm import tqdm
 
     done = store.done()
@@ -129,7 +135,7 @@ def _run(order: Order, plan: Plan, runs: int | None, store: Store, progress: Tex
     bar = tqdm(total=runs, initial=len(done), unit="run", file=progress, disable=not progress.isatty(), leave=False)
     failed = 0
     kept: list[Trial] = []
-    with _executor(order) as (executor, workers), bar:
+    with bar:
         try:
             with closing(trials(plan, numbers, executor, workers, until, keep=order.keep_all)) as chunks:
                 for chunk in chunks:

@@ -252,5 +252,5 @@ def features_for(strategy: str, names: Sequence[str]) -> list[Feature]:
         elif name in known:
             chosen.append(known[name])
         else:
-            raise UsageError(f"--faults: {name!r} is not known (allowed: promised, all, {', '.join(known)})")
+            raise UsageError(f"--faults: {name!r} is not known (allowed: promised, all, none, {', '.join(known)})")
     return [feature for feature in FEATURES if feature in chosen]

@@ -6,6 +6,7 @@ It is written as the campaign goes, so that an interrupted one can be resumed, a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -59,7 +60,12 @@ class Store:
             self._db.execute(f"CREATE TABLE IF NOT EXISTS runs ({', '.join(map(' '.join, _COLUMNS.items()))})")
             self._db.execute("CREATE TABLE IF NOT EXISTS campaign (key VARCHAR PRIMARY KEY, value VARCHAR)")
         except duckdb.Error as error:
-            raise OutputError(str(path), f"not to be opened as a campaign: {str(error).splitlines()[0]}") from None
+            problem = str(error).splitlines()[0]
+            if holder := re.search(r"Conflicting lock is held in .*\(PID (\d+)\)", problem):
+                problem = f"another campaign is writing it, process {holder[1]}"
+            else:
+                problem = f"not to be opened as a campaign: {problem}"
+            raise OutputError(str(path), problem) from None
         self.path = path
         self._begin(plan)
 
@@ -77,13 +83,19 @@ class Store:
                 raise UsageError(f"{self.path}: is another campaign: {key} was {known.get(key)}, now it is {value}")
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Put them in, all or none."""
+        """Put them in, all or none; those that are in stay as they are.
+
+        Raises:
+            OutputError: they cannot be written. KeyboardInterrupt: on Ctrl-C, also where DuckDB is the one to notice.
+        """
         import duckdb
 
         try:
             places = f"({', '.join('?' * len(_COLUMNS))})"
             rows = ", ".join([places] * len(trials))  # one statement of many rows: executemany takes twice as long
-            self._db.execute(f"INSERT INTO runs VALUES {rows}", [value for trial in trials for value in _row(trial)])
+            self._db.execute(f"INSERT OR IGNORE INTO runs VALUES {rows}", [value for trial in trials for value in _row(trial)])
+        except duckdb.InterruptException:
+            raise KeyboardInterrupt from None
         except duckdb.Error as error:
             raise OutputError(str(self.path), str(error).splitlines()[0]) from None
 

@@ -190,3 +190,14 @@ def test_all_logs_are_kept_on_request(file: str, tmp_path: Path) -> None:
     run(file, runs=3, out=tmp_path / "kept.duckdb", keep_all=tmp_path / "kept")
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["0", "1", "2"]
     assert (tmp_path / "kept" / "2" / "destination.jsonl").exists()
+
+
+def test_what_is_stored_twice_is_there_once(file: str, tmp_path: Path) -> None:
+    """Ctrl-C between the statement and its end: the batch is given to the file again."""
+    drawn = plan(file)
+    done = drawn.attempt(range(3))
+    with Store(tmp_path / "twice.duckdb", drawn, resume=False) as store:
+        store.add(done[:2])
+        store.add(done)
+        assert store.totals()[0] == 3
+        assert [trial.outcome() for trial in store.trials()] == [trial.outcome() for trial in done]
