@@ -93,7 +93,8 @@ class Store:
         try:
             places = f"({', '.join('?' * len(_COLUMNS))})"
             rows = ", ".join([places] * len(trials))  # one statement of many rows: executemany takes twice as long
-            self._db.execute(f"INSERT OR IGNORE INTO runs VALUES {rows}", [value for trial in trials for value in _row(trial)])
+            values = [value for trial in trials for value in _row(trial)]
+            self._db.execute(f"INSERT OR IGNORE INTO runs VALUES {rows}", values)
         except duckdb.InterruptException:
             raise KeyboardInterrupt from None
         except duckdb.Error as error:
