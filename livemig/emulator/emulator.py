@@ -100,6 +100,7 @@ class Emulator(Operated):
                 with self.clock.attend(0):
                     while not self.ended:
                         await self._to_next_barrier()
+                ended_ns = self.clock.now()
                 if self._channel is not None and self._lost is None:
                     with trio.move_on_after(_FLUSH_S), suppress(LinkError):  # it may have all it needs, and be gone
                         await self._channel.flush()
@@ -108,18 +109,18 @@ class Emulator(Operated):
             with trio.CancelScope(shield=True):
                 for channel in self._channels:
                     await channel.aclose()
-        self.close_log()
+        self.close_log(ended_ns)
 
-    def close_log(self) -> None:
-        """The run has ended here: the log's last lines."""
+    def close_log(self, ended_ns: int) -> None:
+        """The run has ended here, at ``ended_ns``: the log's last lines."""
         self.leash.release()
         for order in self._take_orders():
-            order.carry_out(self.clock.now())
-        self._log_cpus(self.clock.now())
-        self.log.event(self.clock.now(), "run_ended", reason=self.ended)
+            order.carry_out(ended_ns)
+        self._log_cpus(ended_ns)
+        self.log.event(ended_ns, "run_ended", reason=self.ended)
         self.log.flush()
         if self.ended == "duration" and self.machine.state in (RunState.RUNNING, RunState.PAUSED):
-            self.machine.stop(self.clock.now(), RunState.SHUTDOWN)
+            self.machine.stop(ended_ns, RunState.SHUTDOWN)
 
     def starts(self, now: int) -> int | None:
         """The next instant, if any, at which this kind of emulator begins something by itself, in its first hop."""

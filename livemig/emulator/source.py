@@ -249,6 +249,10 @@ class SourceEmulator(Emulator):
             self.connected()
         self._tell()
 
+    def reach_for_nobody(self) -> None:
+        """There is nobody to be reached."""
+        self._phase = _Phase.CONNECTING
+
     def connected(self) -> None:
         """The peer has been reached, where ``migrate`` said or without it."""
         self._phase = _Phase.CONNECTED

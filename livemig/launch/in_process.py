@@ -24,7 +24,7 @@ from livemig.emulator.duplicate import LET_IN, Answer, hello_at
 from livemig.emulator.emulator import Emulator
 from livemig.emulator.host_faults import Standstill, clocks, go_on, kill_ns, stand, standstills
 from livemig.emulator.source import SourceEmulator
-from livemig.errors import LivemigError, PeerLost, PeerSilent, ProtocolError
+from livemig.errors import ConnectTimeout, LivemigError, PeerLost, PeerSilent, ProtocolError
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.memory_pipe import Pipe
@@ -176,7 +176,7 @@ class _Pair:
         return max(min(due, self._patience_ends(side)), self._frozen.get(side, 0))
 
     def _patience_ends(self, side: Emulator) -> int:
-        if not self._connected or not side.awaits_peer():
+        if not self._connected or not side.awaits_peer() or self._gives_signs(side):
             self._silent.pop(side, None)
             return NEVER
         signs = side.signs(self._pipes[side is self._destination])
@@ -184,6 +184,14 @@ class _Pair:
         if known is None or known[0] != signs:
             known = self._silent[side] = signs, max(side.clock.now() for side in self._running)
         return known[1] + self._config.migration.peer_timeout
+
+    def _gives_signs(self, side: Emulator) -> bool:
+        """Whether the peer says that it lives when it has nothing else to say, as a source does, and is heard."""
+        source = self._source
+        if side is source or source not in self._running or source in self._frozen:
+            return False
+        link = self._pipes[0].link
+        return not (isinstance(link, FaultyLink) and link.swallows)
 
     def _step(self, side: Emulator, instant: int) -> None:
         """Live to ``instant``, and do what is due there."""
@@ -204,7 +212,7 @@ class _Pair:
         if not side.ended:
             return
         self._running.remove(side)
-        side.close_log()
+        side.close_log(side.clock.now())
         if self._connected:
             self._connected = False
             for peer in self._running:
@@ -286,12 +294,18 @@ class _Pair:
         """Its log breaks off; its peer notices as soon as it could."""
         if side not in self._running:
             return
+        migration = self._config.migration
         self._live(side, now)
         self._mention(side, "kill", now)
         side.log.flush()
         self._running.remove(side)
         self._killed.append(side)
-        if self._connected:
+        if side is self._destination and self._source.side.status is Status.NONE and now <= migration.start:
+            self._connected = False
+            self._source.reach_for_nobody()
+            gone = ConnectTimeout("the destination", migration.connect_timeout)
+            self._at(migration.start + migration.connect_timeout, partial(self._lose, self._source, error=gone))
+        elif self._connected:
             self._hang_up(side, now)
 
     def _after_hops(self, torn: tuple[str, ...]) -> PairOutcome:

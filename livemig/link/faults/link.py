@@ -49,6 +49,11 @@ class FaultyLink:
             return NEVER
         return self.lost_ns + max(fault.closing_ns(self.lost_ns) for fault in self.faults)
 
+    @property
+    def swallows(self) -> bool:
+        """Nothing that is sent arrives any more."""
+        return self._last >= NEVER
+
     def transmit(self, now: int, size: int, kind: str = "") -> tuple[int, int]:
         """Send ``size`` bytes, a frame of type ``kind``: when the line is free again, and when they arrive (ns)."""
         frame = self._passed(now, size, kind, *self.model.transmit(now, size))

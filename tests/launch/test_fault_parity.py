@@ -1,0 +1,99 @@
+"""One scenario file, both ways: in virtual time, in one loop, and in wall time, by two processes over a real socket, on
+which the faults are real. The judge comes to the same verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from livemig.config.load import load
+from livemig.launch.scenario import run_scenario
+
+pytestmark = [pytest.mark.wall, pytest.mark.slow]
+
+SCENARIO = """
+[run]
+duration = "900ms"
+[machine]
+cpus = 2
+ram = "1MiB"
+[guest]
+kind = "periodic"
+[guest.periodic]
+period = "10ms"
+[guest.memory]
+dirty_rate = "256KiB/s"
+[migration]
+start = "150ms"
+downtime = "60ms"
+peer_timeout = "250ms"
+[checks]
+late_tolerance = "60ms"
+"""
+# the tolerance is for hosts that have other work: what is late by more than that is late in both
+
+CASES: dict[str, dict[str, Any]] = {
+    "latency": {"latency": {"enabled": True, "latency": "15ms", "jitter": "5ms", "distribution": "normal"}},
+    "bandwidth": {"bandwidth": {"enabled": True, "rate": "40Mbit/s"}},
+    "bandwidth too low": {"bandwidth": {"enabled": True, "rate": "1Mbit/s"}},
+    "slicer": {"slicer": {"enabled": True, "average_size": "16KiB", "delay": "200us"}},
+    "stall before switchover": {"stall": {"enabled": True, "before": "switchover", "duration": "250ms"}},
+    "corrupt snapshot": {"corrupt": {"enabled": True, "before": "snapshot"}},
+    "corrupt pages": {"corrupt": {"enabled": True, "before": "pages", "direction": "to-destination"}},
+    "reset": {"reset_peer": {"enabled": True, "before": "snapshot"}},
+    "reset, heard of late": {
+        "reset_peer": {"enabled": True, "before": "snapshot"}, "slow_close": {"enabled": True, "delay": "100ms"},
+    },
+    "reset after switchover": {"reset_peer": {"enabled": True, "before": "resumed", "timeout": "0ms"}},
+    "black hole": {"timeout": {"enabled": True, "before": "snapshot"}},
+    "black hole that closes": {"timeout": {"enabled": True, "before": "loaded", "timeout": "100ms"}},
+    "so many bytes": {"limit_data": {"enabled": True, "bytes": "100KiB", "direction": "to-destination"}},
+    "clock step": {"clock_step": {"enabled": True, "side": "destination", "at": "10ms", "by": "200ms"}},
+    "clock drift": {"clock_drift": {"enabled": True, "side": "destination", "at": "10ms", "ppm": 100_000}},
+    "pause of the source": {"pause": {"enabled": True, "at": "50ms", "duration": "80ms"}},
+    "pause of the destination": {
+        "pause": {"enabled": True, "side": "destination", "at": "500ms", "duration": "100ms"},
+    },
+    "steal": {"steal": {"enabled": True, "at": "20ms", "duration": "100ms", "percent": 50, "period": "20ms"}},
+    "kill of the source, early": {"kill": {"enabled": True, "at": "60ms"}},
+    "kill of the destination, early": {"kill": {"enabled": True, "side": "destination", "at": "100ms"}},
+    "kill of the destination, late": {"kill": {"enabled": True, "side": "destination", "at": "800ms"}},
+    "duplicate": {"duplicate": {"enabled": True, "at": "100ms"}},
+    "dirty burst": {"dirty_burst": {"enabled": True, "at": "100ms", "duration": "100ms", "rate": "64MiB/s"}},
+}  # fmt: skip
+MORE = {"clock drift": ["migration.start=700ms"]}  # 10 % of 0.75 s are more than the tolerance
+TRANSPORT = {"latency": "tls", "slicer": "tcp", "reset": "tcp", "corrupt pages": "tls", "duplicate": "tcp"}
+
+
+def told(tmp_path: Path, name: str, clock: str) -> tuple[Any, ...]:
+    """Verdict, failed checks, status and owner; and which faults acted."""
+    scenario = tmp_path / "scenario.toml"
+    tables = orjson.dumps
+    lines = [SCENARIO]
+    for fault, keys in CASES[name].items():
+        lines += [f"[fault.{fault}]", *(f"{key} = {tables(value).decode()}" for key, value in keys.items())]
+    scenario.write_text("\n".join(lines))
+    overrides = [f"run.clock={clock}", f"migration.transport={TRANSPORT.get(name, 'unix')}"]
+    overrides += MORE.get(name, [])
+    out = tmp_path / clock
+    result = run_scenario(load(scenario, overrides), str(scenario), out)
+    failed = sorted(check for check, verdict in result.checks.items() if verdict.word == "invalid")
+    events = [
+        orjson.loads(line)
+        for side in ("source", "destination")
+        if (out / f"{side}.jsonl").exists()
+        for line in (out / f"{side}.jsonl").read_bytes().splitlines()
+        if b'"fault_injected"' in line
+    ]
+    acted = {event["fault"] for event in events}
+    return result.verdict, failed, result.migration.status, result.migration.owner, acted
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_verdict_is_the_same_in_virtual_and_in_wall_time(name: str, tmp_path: Path) -> None:
+    virtual, wall = told(tmp_path, name, "virtual"), told(tmp_path, name, "wall")
+    assert virtual == wall
+    assert virtual[-1] >= {fault for fault in CASES[name] if fault not in ("slow_close", "dirty_burst")}
