@@ -59,12 +59,15 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "steal": {"steal": {"enabled": True, "at": "20ms", "duration": "100ms", "percent": 50, "period": "20ms"}},
     "kill of the source, early": {"kill": {"enabled": True, "at": "60ms"}},
-    "kill of the destination, early": {"kill": {"enabled": True, "side": "destination", "at": "100ms"}},
+    "kill of the destination, early": {"kill": {"enabled": True, "side": "destination", "at": "20ms"}},
     "kill of the destination, late": {"kill": {"enabled": True, "side": "destination", "at": "800ms"}},
     "duplicate": {"duplicate": {"enabled": True, "at": "100ms"}},
     "dirty burst": {"dirty_burst": {"enabled": True, "at": "100ms", "duration": "100ms", "rate": "64MiB/s"}},
 }  # fmt: skip
-MORE = {"clock drift": ["migration.start=700ms"]}  # 10 % of 0.75 s are more than the tolerance
+MORE = {
+    "clock drift": ["migration.start=700ms"],  # 10 % of 0.75 s are more than the tolerance
+    "kill of the destination, early": ["migration.start=500ms"],  # well before it could be connected to
+}
 TRANSPORT = {"latency": "tls", "slicer": "tcp", "reset": "tcp", "corrupt pages": "tls", "duplicate": "tcp"}
 
 
