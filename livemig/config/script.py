@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import CoreSchema, core_schema
@@ -74,8 +75,9 @@ class Program:
         return {line.name for line in lines if line.verb is not Verb.MASK and line.name} | set(self.handlers)
 
 
+@lru_cache(64)
 def parse(text: str) -> Program:
-    """The program that ``text`` is; ValueError says which line is wrong."""
+    """The program that ``text`` is, not to be changed; ValueError says which line is wrong."""
     main: list[Line] = []
     handlers: dict[str, list[Line]] = {}
     block = main

@@ -119,7 +119,7 @@ def _scenario(config: Config, strategy: str, keys: dict[str, object]) -> Config:
     memory = config.guest.memory.model_copy(update={"dirty_rate": 0, "filled_percent": 0})
     guest = config.guest.model_copy(update={"kind": "script", "memory": memory, "masked_every": 0, "masked_for": 0})
     return config.model_copy(update={
-        "machine": config.machine.model_copy(update={"ram": 1 << 20, **keys}),
+        "machine": config.machine.model_copy(update={"ram": 1 << 16, **keys}),
         "guest": guest,
         "migration": migration,
         "run": config.run.model_copy(update={"clock": "virtual"}),

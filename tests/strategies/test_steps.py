@@ -8,12 +8,17 @@ is loaded at R - 160, the CPUs at R - 120 and R - 80, they are armed at R - 40.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from judged_pair import events, run_judged
 
 from livemig.analysis.result import Result
 from livemig.config.load import validated
+from livemig.launch.in_process import run_in_memory
 from livemig.migration.steps import Steps
 
 KEYS = {
@@ -98,3 +103,55 @@ def test_the_log_says_when_each_step_was_taken(tmp_path: Path) -> None:
     assert loaded.pop("send") == saved["barriers"]["save"]  # nothing was left to be sent before it
     assert saved["barriers"]["save"] < loaded.pop("receive") < loaded["tb-load"]
     assert loaded == Steps(40_000, 2).of_load(resumed["t_ns"])
+
+
+def moments(strategy: str, hz: int, cpus: int, save_ns: int, load_ns: int, downtime_ns: int) -> list[dict[str, Any]]:
+    """What is logged of the stop, the save, the restore and the resume."""
+    keys: dict[str, Any] = {
+        "run": {"duration": "60ms"},
+        "machine": {"cpus": cpus, "timebase_hz": f"{hz}Hz", "ram": "1MiB"},
+        "guest": {"kind": "script", "script": {"lines": "decr = 1000000"}, "memory": {"dirty_rate": "0B/s"}},
+        "migration": {
+            "strategy": strategy, "start": "5ms", "downtime": f"{downtime_ns}ns", "save_step": f"{save_ns}ns",
+            "load_step": f"{load_ns}ns",
+        },
+    }  # fmt: skip
+    outcome, logs = run_in_memory(validated(keys, "steps"))
+    assert outcome.status == "completed"
+    wanted = {"source": ("machine_stopped", "state_saved"), "destination": ("state_restored", "machine_resumed")}
+    lines = [orjson.loads(line) for log in logs.values() for line in log.splitlines()]
+    return [line for line in lines if line["event"] in wanted[line["side"]] and not (
+        line["event"] == "machine_resumed" and line["side"] == "source")]
+
+
+CASES = given(
+    hz=st.integers(1000, 10**9),
+    cpus=st.integers(1, 3),
+    save_ns=st.integers(1, 2_000_000),
+    load_ns=st.integers(1, 2_000_000),
+    downtime_ns=st.integers(0, 20_000_000),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@CASES
+def test_at_any_frequency_and_pace_absolute_is_the_ticks_of_the_world_from_read_to_load_off(
+    hz: int, cpus: int, save_ns: int, load_ns: int, downtime_ns: int
+) -> None:
+    """TB is the world's ticks here, for it began at 0; so each DECR stands still for those between its two instants."""
+    stop, saved, restored, resume = moments("absolute", hz, cpus, save_ns, load_ns, downtime_ns)
+    for cpu in range(cpus):
+        slip = resume["decr"][cpu] + resume["cpu_tb"][cpu] - stop["decr"][cpu] - stop["cpu_tb"][cpu]
+        read_at, loaded_at = saved["barriers"][f"decr-read-{cpu}"], restored["barriers"][f"decr-load-{cpu}"]
+        assert slip == loaded_at * hz // 10**9 - read_at * hz // 10**9
+
+
+@settings(max_examples=25, deadline=None)
+@CASES
+def test_at_any_frequency_and_pace_tb_offset_is_exact(
+    hz: int, cpus: int, save_ns: int, load_ns: int, downtime_ns: int
+) -> None:
+    stop, _, _, resume = moments("tb-offset", hz, cpus, save_ns, load_ns, downtime_ns)
+    for cpu in range(cpus):
+        assert resume["cpu_tb"][cpu] == resume["t_ns"] * hz // 10**9
+        assert resume["decr"][cpu] + resume["cpu_tb"][cpu] == stop["decr"][cpu] + stop["cpu_tb"][cpu]
