@@ -191,11 +191,16 @@ class _Lane:
     @property
     def barriers(self) -> dict[str, int]:
         """In the order in which they are come to."""
-        return dict(sorted(self._first.barriers.items(), key=lambda item: item[1]))
+        return self._barriers(self._first, False)
+
+    def _barriers(self, run: _Run, masked: bool) -> dict[str, int]:
+        """Where the guest masks interrupts, and lets them in again, those are two more."""
+        own = {"mask": self._masked_ns, "unmask": run.resume_ns + self._masked_on(run)} if masked else {}
+        return dict(sorted({**run.barriers, **own}.items(), key=lambda item: item[1]))
 
     def cells(self, strategy: str, trigger: str) -> Iterator[Cell]:
         for masked in (False, True):
-            for barrier in self.barriers:
+            for barrier in self._barriers(self._first, masked):
                 for offset in OFFSETS:
                     deadline, run = self._at(barrier, offset, masked)
                     outcome = self._outcome(deadline, masked, run)
@@ -203,13 +208,13 @@ class _Lane:
 
     def _at(self, barrier: str, offset: int, masked: bool) -> tuple[int, _Run]:
         """A run whose deadline is at that tick, and the deadline."""
-        at_ns = self._first.barriers[barrier]
+        at_ns = self._barriers(self._first, masked)[barrier]
         for _ in range(_ATTEMPTS):
             deadline = self._probe.tick(at_ns) + offset
             run = self._known.get((deadline, masked))
             if run is None:
                 run = self._known[deadline, masked] = self._run(deadline, masked)
-            at_ns = run.barriers[barrier]
+            at_ns = self._barriers(run, masked)[barrier]
             if self._probe.tick(at_ns) + offset == deadline:
                 return deadline, run
         raise UsageError(f"boundaries: no deadline stays {offset:+d} ticks from {barrier}: it moves with the deadline")
@@ -240,16 +245,20 @@ class _Lane:
             limit_ns = TIME_POLICY.at_most_ns(self._config.migration.time_policy)
             passes_ns = blackout_ns if limit_ns is None else min(blackout_ns, limit_ns)
             due_ns = max(due_ns + blackout_ns - passes_ns, run.resume_ns)
-        if masked:
+        if masked and due_ns >= self._masked_ns:
             due_ns = max(due_ns, run.resume_ns + self._masked_on(run))
         tick_ns = -(-1_000_000_000 // self._probe.hz)
         found = [_outcome_of(due_ns, taken, tick_ns, self._probe.hz) for taken in run.taken_ns]
         return max(found, key=lambda outcome: (_WORST.index(outcome.word), abs(outcome.ticks)))
 
+    @property
+    def _masked_ns(self) -> int:
+        """When the guest masks interrupts."""
+        return self._probe.instant_ns(self._probe.tick(self._first.stop_ns - MASKED_NS))
+
     def _masked_on(self, run: _Run) -> int:
         """For how much of guest time after the resume interrupts stay masked."""
-        began = self._probe.instant_ns(self._probe.tick(self._first.stop_ns - MASKED_NS))
-        return began + 2 * MASKED_NS - run.stop_ns
+        return self._masked_ns + 2 * MASKED_NS - run.stop_ns
 
 
 _WORST: Final = ("on time", "late", "early", "doubled", "lost")
