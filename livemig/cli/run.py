@@ -17,8 +17,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "the run directory")
     parser.add_argument("--hops", metavar="N", help="migration.hops: the guest crosses N times, back and forth")
     parser.add_argument(
+        "--netns",
+        action="store_true",
+        help="the sides are in two network namespaces, joined by veth and tc netem (root, wall time)",
+    )
+    parser.add_argument(
         "--check-determinism", action="store_true", help="run twice, and report the first event that differs"
     )
+
+
+def _say_lacking(what: str) -> None:
+    print(f"livemig: --netns: {what}", file=sys.stderr)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,7 +41,11 @@ def run(args: argparse.Namespace) -> int:
         from livemig.errors import UsageError
 
         raise UsageError("--check-determinism: a real QEMU does not run twice alike")
-    result = run_scenario(config, args.config, args.out, print_progress)
+    if args.netns:
+        from livemig.launch.netns import check
+
+        check(config)
+    result = run_scenario(config, args.config, args.out, print_progress, _say_lacking if args.netns else None)
     from livemig.analysis.result import exit_code
     from livemig.analysis.text import verdict_text
 

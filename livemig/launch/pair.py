@@ -8,7 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ from livemig.qmp.client import QmpClient, open_qmp
 
 if TYPE_CHECKING:
     import ssl
+
+    from livemig.launch.netns import Network
 
 Progress = Callable[[str, dict[str, Any]], None]
 """Told of every QMP event: side, event."""
@@ -60,11 +62,12 @@ def run_pair(
     directory: Path,
     progress: Progress = lambda side, event: None,
     meanwhile: Callable[[], object] = lambda: None,
+    network: Network | None = None,
 ) -> PairOutcome:
     """Start both sides, migrate, wait for the end; their logs are in ``directory`` then.
 
     Not to be called where trio runs, or beside other threads: it forks. ``meanwhile`` is called in a thread while
-    the pair runs, when this process has nothing to do.
+    the pair runs, when this process has nothing to do. ``network``: over which they talk, by tcp.
 
     Raises:
         LivemigError: it could not be started.
@@ -72,12 +75,11 @@ def run_pair(
     with ExitStack() as stack:
         private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="livemig-")))
         config, credentials = _with_certificates(config, private)
-        transport = config.migration.transport
-        listener: socket.socket | None = None
+        transport = "tcp" if network else config.migration.transport
         stored = Stored(str(directory / STREAM), awaited=True)
-        uri = f"file:{stored.path}"
+        listener, uri = None, f"file:{stored.path}"
         if transport != "file":
-            listener, uri = listen(f"unix:{private}/migrate" if transport == "unix" else f"{transport}:127.0.0.1:0")
+            listener, uri = _listen(transport, private, network)
             stack.callback(listener.close)
         epoch_ns = time.monotonic_ns()
         sides: dict[str, _Side] = {}
@@ -95,15 +97,34 @@ def run_pair(
             qmp = socket.socket(socket.AF_UNIX)
             qmp.bind(str(private / name))
             qmp.listen()
-            sides[name] = _Side(Child(name, qmp, run, epoch_ns), private / name)
+            sides[name] = _Side(Child(name, qmp, _within(network, name, run), epoch_ns), private / name)
             stack.callback(_end, sides[name].child)
         if listener is not None:
             listener.close()
         try:
-            again = Recovery(config, private)
+            again = Recovery(config, private, transport, _host(network))
             return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress, meanwhile, again)
         except BaseExceptionGroup as group:
             raise plain(group) from group
+
+
+def _listen(transport: str, private: Path, network: Network | None) -> tuple[socket.socket, str]:
+    where = f"unix:{private}/migrate" if transport == "unix" else f"{transport}:{_host(network)}:0"
+    with network.within(DESTINATION) if network else nullcontext():
+        return listen(where, insecure=network is not None)
+
+
+def _within(network: Network | None, side: str, run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def entered(control: Any) -> Any:
+        if network is not None:
+            network.enter(side)
+        return run(control)
+
+    return entered
+
+
+def _host(network: Network | None) -> str:
+    return "127.0.0.1" if network is None else network.host
 
 
 def _with_certificates(config: Config, private: Path) -> tuple[Config, ssl.SSLContext | None]:
@@ -132,10 +153,10 @@ def _end(child: Child) -> None:
 class Recovery:
     """Takes a postcopy up again whose link broke, if the scenario says so."""
 
-    def __init__(self, config: Config, private: Path) -> None:
+    def __init__(self, config: Config, private: Path, transport: str, host: str) -> None:
         self._wanted = config.migration.recover_after > 0
         self._virtual = config.run.clock == "virtual"
-        self._transport, self._private, self._times = config.migration.transport, private, 0
+        self._transport, self._host, self._private, self._times = transport, host, private, 0
 
     async def mend(self, source: _Side, destination: _Side) -> None:
         """Whenever both sides say that they are paused: the destination listens, the source connects."""
@@ -157,7 +178,7 @@ class Recovery:
     def _where(self) -> str:
         self._times += 1
         unix = f"unix:{self._private}/recover{self._times}"
-        return unix if self._transport == "unix" else f"{self._transport}:127.0.0.1:0"
+        return unix if self._transport == "unix" else f"{self._transport}:{self._host}:0"
 
     def _uri(self, told: dict[str, str]) -> str:
         return f"unix:{told['path']}" if told["type"] == "unix" else f"{self._transport}:{told['host']}:{told['port']}"

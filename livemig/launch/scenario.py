@@ -23,9 +23,14 @@ LOGS = ("source.jsonl", "destination.jsonl")
 
 
 def run_scenario(
-    config: Config, config_file: str, out: Path | None, progress: Progress = lambda side, event: None
+    config: Config,
+    config_file: str,
+    out: Path | None,
+    progress: Progress = lambda side, event: None,
+    netns: Callable[[str], None] | None = None,
 ) -> Result:
-    """Run a pair in a new run directory (``out``, if given) and judge it.
+    """Run a pair in a new run directory (``out``, if given) and judge it. ``netns``: over two network namespaces; told
+    of what the kernel lacks for that.
 
     Raises:
         LivemigError: it could not be run.
@@ -37,7 +42,7 @@ def run_scenario(
     directory = run_directory.create(out, f"{Path(config_file).stem}-{config.migration.strategy}")
     manifest = run_directory.manifest(config, config_file)
     run_directory.write(directory, manifest)
-    outcome = _run(config, directory, progress)
+    outcome = _run(config, directory, progress) if netns is None else _across(config, directory, progress, netns)
     if config.checks.twin:
         from livemig.emulator.twin import run_twin
 
@@ -60,6 +65,15 @@ def _run(config: Config, directory: Path, progress: Progress = lambda side, even
 
         return run_in_process(config, directory)
     return run_pair(config, directory, progress, meanwhile=_import_the_judge)
+
+
+def _across(config: Config, directory: Path, progress: Progress, lacks: Callable[[str], None]) -> PairOutcome:
+    from livemig.launch.netns import network
+
+    with network(config) as (laid, lacking):
+        if lacking:
+            lacks(lacking)
+        return run_pair(laid.config, directory, progress, _import_the_judge, laid)
 
 
 def _import_the_judge() -> None:
