@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--faults", default="promised", metavar="NAME,…",
         help="what is drawn: promised (to the strategy), all, none, or features by name",
     )  # fmt: skip
+    parser.add_argument("--heal", action="store_true", help="faults of the link end, and then the migration must")
     parser.add_argument("--grid", action="append", default=[], metavar="KEY=FROM..TO:STEP", help="an axis of a map")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes; as many as there are CPUs")
     parser.add_argument("--dask", metavar="ADDRESS", help="run on the Dask cluster with this scheduler")
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         shrink=args.shrink,
         regressions=args.save_regressions,
         keep_all=args.keep_all,
+        heal=args.heal,
         until_failure=args.until_failure,
         wants_trials=args.html is not None,
     )

@@ -24,6 +24,7 @@ def _mean(what: str) -> Measure:
 
 MEASURES: Final[Mapping[str, Measure]] = {
     "share of runs that failed": _share_failed,
+    "share that did not cross": lambda trials: sum(trial.status != "completed" for trial in trials) / len(trials),
     "interrupts lost": _mean("lost"),
     "interrupts late": _mean("late"),
     "worst lateness in ms": lambda trials: max(trial.worst_late_ns for trial in trials) / 1e6,

@@ -49,6 +49,7 @@ class Order:
     regressions: Path | None = None
     keep_all: Path | None = None
     until_failure: bool = False
+    heal: bool = False
     wants_trials: bool = False
 
     @property
@@ -91,7 +92,8 @@ def plan_of(order: Order) -> tuple[Plan, list[Axis]]:
             raise UsageError(f"--strategy: {name!r} is not known (allowed: {', '.join(STRATEGIES)})")
         features_for(name, order.faults)
     axes = [axis(text) for text in order.grid]
-    return Plan(order.file, base, order.seed, strategies, tuple(order.faults), tuple(cells(axes)) if axes else ()), axes
+    grid = tuple(cells(axes)) if axes else ()
+    return Plan(order.file, base, order.seed, strategies, tuple(order.faults), grid, order.heal), axes
 
 
 def carry_out(order: Order, progress: TextIO) -> Outcome:

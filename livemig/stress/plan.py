@@ -9,6 +9,7 @@ from typing import Any
 
 from livemig.config.model import Config
 from livemig.errors import ConfigError
+from livemig.stress.healing import healed
 from livemig.stress.scenario import Scenario, Settings
 from livemig.stress.space import Feature, draw, features_for
 from livemig.stress.trial import Trial, try_out
@@ -19,7 +20,8 @@ _DRAWS = 50
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Args: ``file``, ``base``: the configuration that all start from; seed: of the draws; strategies: by turns;
-    faults: names of features, as ``--faults`` has them; cells: of a grid, by turns, or none."""
+    faults: names of features, as ``--faults`` has them; cells: of a grid, by turns, or none. heal: faults end,
+    and then the migration must."""
 
     file: str
     base: Mapping[str, Any]
@@ -27,6 +29,7 @@ class Plan:
     strategies: tuple[str, ...]
     faults: tuple[str, ...]
     cells: tuple[Settings, ...] = ()
+    heal: bool = False
 
     def scenario(self, number: int) -> Scenario:
         """The scenario of a run."""
@@ -50,7 +53,8 @@ class Plan:
         """Keys that are each right may be wrong together; then the next draw is taken."""
         for attempt_number in range(_DRAWS):
             drawn = draw(features, self.seed, turn + (attempt_number << 40))
-            scenario = Scenario(self.base, {**drawn, **fixed}, number)
+            settings = {**drawn, **fixed}
+            scenario = Scenario(self.base, healed(settings) if self.heal else settings, number)
             try:
                 return scenario, scenario.config(self.file)
             except ConfigError as error:

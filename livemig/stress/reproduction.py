@@ -86,8 +86,9 @@ def story(result: Result, runs: Path) -> list[str]:
             for seen in verdict.evidence:
                 evidence.setdefault((seen.file, seen.line), []).append(name)
     lines = [*said, ""]
-    told = list(_told(runs, evidence))
-    for number, (_, _, _, line) in enumerate(sorted(told)):
+    # of a line that is told twice, the longer
+    told = {tuple(place): line for *place, line in sorted(_told(runs, evidence))}
+    for number, line in enumerate(told.values()):
         if number == _LONGEST:
             lines.append(f"… and {len(told) - _LONGEST} more")
             break
@@ -141,6 +142,8 @@ def _said(event: Mapping[str, Any]) -> str:
             return f"time saved by {event['strategy']}"
         case "state_restored":
             return f"time restored by {event['strategy']}: TB {event['tb_before']:,} → {event['tb_after']:,}"
+        case "fault_injected":
+            return f"fault: {event['fault']}" + (f" on {event['on']}" if event["on"] else "")
         case what:
             rest = {key: value for key, value in event.items() if key not in ("t_ns", "side", "event")}
             return f"{what.replace('_', ' ')}: {rest}"

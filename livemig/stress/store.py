@@ -72,7 +72,7 @@ class Store:
     def _begin(self, plan: Plan) -> None:
         ours = {
             "format": _FORMAT, "file": plan.file, "base": plan.base, "seed": plan.seed, "strategies": plan.strategies,
-            "faults": plan.faults, "cells": plan.cells,
+            "faults": plan.faults, "cells": plan.cells, "heal": plan.heal,
         }  # fmt: skip
         text = {key: json.dumps(value, default=str, sort_keys=True) for key, value in ours.items()}
         known = dict(self._db.execute("SELECT key, value FROM campaign").fetchall())

@@ -15,14 +15,16 @@ from livemig.errors import OutputError
 from livemig.launch import run_directory
 from livemig.launch.in_process import run_in_memory
 from livemig.launch.outcome import PairOutcome
+from livemig.stress.healing import unfinished
 from livemig.stress.scenario import Scenario
 
-CRASHED, STRANDED = "crashed", "stranded"
+CRASHED, STRANDED, UNFINISHED = "crashed", "stranded", "unfinished"
 
 
 class Signature(NamedTuple):
     """What makes two failures the same: the check that fails first in order of weight, the strategy, and the status in
-    which the migration ended. ``stranded``: the guest is gone with its owner; ``crashed``: livemig itself failed."""
+    which the migration ended. ``stranded``: the guest is gone with its owner; ``crashed``: livemig itself failed;
+    ``unfinished``: all is healed for long, and the migration has not ended."""
 
     check: str
     strategy: str
@@ -97,6 +99,8 @@ def try_out(scenario: Scenario, config: Config, file: str, directory: Path | Non
     migration, total = result.migration, result.interrupts
     if migration.owner == "none" and outcome.torn:  # else the source stands paused, and can be asked
         failed = (*failed, STRANDED)
+    if unfinished(config, migration.status, migration.reason or ""):
+        failed = (*failed, UNFINISHED)
     return Trial(
         number=scenario.number,
         settings=scenario.settings,

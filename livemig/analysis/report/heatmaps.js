@@ -18,9 +18,9 @@ function drawMap(map, name, highest) {
   };
   const widest = Math.max(...map.rows.map((row) => row.length));
   Plotly.react(name, [heat], layout(Math.max(160, 70 + map.rows.length * 22), {
-    margin: { l: Math.min(40 + widest * 7, 220), r: 16, t: 10, b: 60 },
+    margin: { l: Math.min(60 + widest * 7, 240), r: 16, t: 10, b: 60 },
     xaxis: axis({ type: "category", title: { text: plain(map.x) }, fixedrange: true }),
-    yaxis: axis({ type: "category", title: { text: "" }, fixedrange: true, autorange: "reversed" }),
+    yaxis: axis({ type: "category", title: { text: plain(map.y), standoff: 8 }, fixedrange: true, autorange: "reversed" }),
   }), CONFIG);
 }
 
