@@ -6,7 +6,8 @@ The conservation law: an arm ends as exactly one of
 * ``late``, ``early``: delivered, beyond what the guest's own masking explains; before it was due,
 * ``lost``: overdue and never delivered, or so late that what came answers something else (``stray``),
 * ``superseded``: the guest wrote the timer again first, or one delivery answered two,
-* ``pending``: not due, or masked by the guest, at the end of the log.
+* ``pending``: not due, or masked by the guest, at the end of the log. A real QEMU's does not say what the guest masks:
+  what is raised there, and not taken for as long as loses any other interrupt, is lost.
 
 ``doubled`` counts deliveries that no arm asked for. So ``armed`` is the sum of the six, and ``delivered``
 that of on_time, late, early, doubled and stray; and of ``repeated``, where a level is delivered again because the
@@ -20,8 +21,8 @@ Under each of them less every stretch for which an operator had the guest stand 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from livemig.analysis.arm import Arm, Cell, Finding, Key
 from livemig.analysis.attribution import Attribution
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.faults import Faults
@@ -37,58 +38,6 @@ from livemig.analysis.succession import Succession, successions
 from livemig.analysis.tally import Tally
 from livemig.analysis.ticks import tick_ns
 from livemig.analysis.verdict import EVIDENCE_LIMIT, Evidence
-
-Key = tuple[int, str]
-"""CPU and timer."""
-
-
-class Finding(NamedTuple):
-    """An arm that did not end as it should. ``by_ns``: how late, early or overdue; 0: that means nothing."""
-
-    cpu: int
-    timer: str
-    due_ns: int | None
-    by_ns: int
-    seen: Evidence
-
-
-class Arm:
-    """A timer that counts."""
-
-    __slots__ = ("deadline_ns", "due", "epoch", "place", "raised", "t_ns", "value")
-
-    def __init__(self, event: Event, place: Place, epoch: int, behind: int) -> None:
-        self.t_ns: int = event["t_ns"]
-        self.value: int = event["value"]
-        self.deadline_ns: int | None = event["deadline_ns"]
-        self.due = None if self.deadline_ns is None else self.deadline_ns - behind
-        """When the interrupt is due, in guest time; None: never."""
-        self.raised: int | None = None
-        """When it was raised and the guest had it masked, in guest time."""
-        self.epoch = epoch
-        """How many pauses came before it."""
-        self.place = place
-
-    @property
-    def seen(self) -> Evidence:
-        return Evidence(*self.place, self.t_ns)
-
-
-class Cell:
-    """One timer of one CPU: the arm that counts, and an earlier one, raised, that waits for the guest."""
-
-    __slots__ = ("answered_ns", "counting", "tally", "waiting")
-
-    def __init__(self) -> None:
-        self.answered_ns: int | None = None
-        """When an interrupt was delivered last, if nothing was armed since."""
-        self.counting: Arm | None = None
-        self.waiting: Arm | None = None
-        self.tally = Tally()
-
-    def is_settled(self) -> bool:
-        """Whether the next interrupt leaves nothing behind: it answers all there is."""
-        return self.waiting is None and (self.counting is None or self.counting.due is not None)
 
 
 class Account(Observer):
@@ -128,6 +77,7 @@ class Account(Observer):
         self._slack = rule.late_tolerance_ns
         self._tick = tick_ns(manifest.machine.timebase_hz)
         self._lost_after = rule.lost_after_ns
+        self._masks_known = manifest.engine != "qemu"
         # Virtual time delivers at once: whatever is overdue is lost.
         self._patience = rule.lost_after_ns if rule.clock == "wall" else 0
         self._epoch = 0
@@ -371,6 +321,16 @@ class Account(Observer):
         self._lose(key, tally, arm, now - arm.due)
         return True
 
+    def _lose_if_untaken(self, key: Key, tally: Tally, arm: Arm, now: int) -> bool:
+        """Raised, and not taken for so long that no guest masks it: where the log does not say that it does."""
+        if self._masks_known or arm.raised is None:
+            return False
+        since = max(arm.raised, self._resumed)
+        if now - since - self._stood_ns(key[0], since, now) <= self._lost_after:
+            return False
+        self._lose(key, tally, arm, now - arm.raised)
+        return True
+
     def _lose(self, key: Key, tally: Tally, arm: Arm, overdue: int) -> None:
         tally.lost += 1
         tally.overdue_ns = max(tally.overdue_ns, overdue)
@@ -389,8 +349,10 @@ class Account(Observer):
         now = (end_ns if held_since is None else min(end_ns, held_since)) - self._behind
         for key, cell in sorted(self.cells.items()):
             tally = cell.tally
-            if cell.waiting is not None:
-                tally.pending += 1
+            if (waiting := cell.waiting) is not None:
+                untaken = self._lose_if_untaken(key, tally, waiting, now)
+                tally.hung += untaken
+                tally.pending += not untaken
             if (arm := cell.counting) is None:
                 continue
             if self._lose_if_overdue(key, tally, arm, now):

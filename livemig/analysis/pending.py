@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from livemig.analysis.account import Key
+from livemig.analysis.arm import Key
 from livemig.analysis.crossing import Crossing, Moment
 from livemig.analysis.level import is_up
 from livemig.analysis.log import Event, Place

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 from livemig.events.qemu.frequency import measured_hz
@@ -16,43 +15,15 @@ from livemig.events.qemu.ticks import ns_up, signed, ticks_down
 from livemig.events.qemu.window import Window, as_signed, near, point
 from livemig.launch.capture import Capture, Log, read_capture
 from livemig.launch.foreseen import Foreseen, foresee
+from livemig.launch.noise import Noise, noise_of
 from livemig.launch.onward import CpuOnward, Onward, follow_destination
+from livemig.launch.qemu_versions import takes_interrupts
 from livemig.launch.row import Row, Value
 
-_LEAST_NOISE_NS: Final = 10_000_000
 _SLOPE_NS: Final = 5_000_000
 """How far the lines of two readings may be off in measuring a frequency."""
 LOST_AFTER_NS: Final = 1_000_000_000
 _NEVER: Final = "never"
-
-
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """The host's own, by the interrupts in both logs but the first of each CPU after the resume.
-
-    Args:
-        raises: how many there were. median_ns, worst_ns: their lateness, from DECR's write and value to the raise.
-        answer_ns: the longest from a raise to the guest's handler.
-    """
-
-    raises: int
-    median_ns: int
-    worst_ns: int
-    answer_ns: int
-
-    @property
-    def allowed_ns(self) -> int:
-        """How far an instant of the host's clock may be off: twice the worst that was seen, 10 ms at least."""
-        return max(_LEAST_NOISE_NS, 2 * self.worst_ns)
-
-    def as_dict(self) -> dict[str, int]:
-        return {
-            "raises": self.raises,
-            "median_us": self.median_ns // 1000,
-            "worst_us": self.worst_ns // 1000,
-            "answer_worst_us": self.answer_ns // 1000,
-            "allowed_us": self.allowed_ns // 1000,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +64,7 @@ def compare(run_toml: Path) -> Comparison:
     capture = read_capture(run_toml)
     foreseen = foresee(capture)
     onward = follow_destination(capture, foreseen)
-    noise = _noise(capture, onward)
+    noise = noise_of(capture, onward)
     rows = [*_at_save(capture, noise), *_source_readings(capture)]
     if onward is None:
         capture.notes.append("the destination's log shows no guest, and nothing says when it resumed")
@@ -102,16 +73,6 @@ def compare(run_toml: Path) -> Comparison:
             rows += _at_restore(capture, foreseen, onward, noise, index)
         rows += _interrupts(capture, foreseen, onward, noise)
     return Comparison(capture, foreseen, noise, rows)
-
-
-def _noise(capture: Capture, onward: Onward | None) -> Noise:
-    sides = [capture.lateness] if onward is None else [capture.lateness, onward.lateness]
-    raises = [late for side in sides for late in side.raises]
-    answers = [late for side in sides for late in side.answers]
-    if not raises:
-        capture.notes.append("no interrupt in the logs tells how late the host is; 10 ms are allowed")
-        return Noise(0, 0, 0, max(answers, default=0))
-    return Noise(len(raises), int(median(raises)), max(map(abs, raises)), max(answers, default=0))
 
 
 # ── the source ──
@@ -271,8 +232,21 @@ def _interrupts(capture: Capture, foreseen: Foreseen, onward: Onward, noise: Noi
             yield Row("first interrupt", None, _first(onward, cpu, capture.hz[1]), hz=capture.hz[1], cpu=index)
             continue
         yield from _first_interrupt(capture, onward, noise, foreseen, index)
+        yield from _taken(capture, onward, index)
         fates.append((_foreseen_fate(capture, foreseen, index), _seen_fate(capture, onward, noise, index)))
     yield from _lost_and_late(fates, len(onward.cpus))
+
+
+def _taken(capture: Capture, onward: Onward, index: int) -> Iterator[Row]:
+    """Whether the guest on this CPU answers what QEMU raises, where there is more than one."""
+    cpu = onward.cpus[index]
+    if len(onward.cpus) < 2 or cpu.first_us is None:
+        return
+    waited_ns = 1000 * (onward.end_us - cpu.first_us)
+    seen = True if cpu.bare.wrote is not None else False if waited_ns > LOST_AFTER_NS else None
+    takes = takes_interrupts(capture.machine, capture.versions[1], index)
+    if seen is not None:
+        yield Row("interrupts are taken", _yes(takes), _yes(seen), unit="", cpu=index, says=seen == takes)
 
 
 def _lost_and_late(fates: list[tuple[str | None, str | None]], cpus: int) -> Iterator[Row]:

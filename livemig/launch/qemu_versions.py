@@ -89,7 +89,21 @@ MAC99_25MHZ: Final = Change(
     (),
     "mac_newworld.c, pulled on 2024-03-09; logs of 7.2.22 and 10.0.2",
 )
-CHANGES: Final = (DECR_IN_TICKS, ONE_CLOCK_READ, TIMERS_RESET, DECR_MIGRATED, MAC99_25MHZ)
+START_KEPT_APART: Final = Change(
+    "that RTAS has started a CPU of pseries is kept apart, and not sent; before, it was part of what is sent",
+    Version(10, 0),
+    (),
+    "fb802acdc8b; issue 3079; two CPUs under Linux on 10.0.2 and 10.0.13",
+)
+START_SENT: Final = Change(
+    "that is sent, and inferred where an older source did not",
+    Version(11, 0),
+    (),
+    "'target/ppc: Fix env->quiesced migration', of 2026-01-09; two CPUs under Linux on 11.1.3",
+)
+CHANGES: Final = (
+    DECR_IN_TICKS, ONE_CLOCK_READ, TIMERS_RESET, DECR_MIGRATED, MAC99_25MHZ, START_KEPT_APART, START_SENT,
+)  # fmt: skip
 
 _MHZ: Final = 1_000_000
 _FREQUENCIES: Final = {
@@ -132,6 +146,12 @@ def start_up(machine: str, version: Version, level: bool) -> Reset:
     if level and not DECR_IN_TICKS.in_version(version):
         return Reset.ZERO  # The write that raises at once left the end of the count as it was, at 0.
     return Reset.CLOCK
+
+
+def takes_interrupts(machine: str, destination: Version, cpu: int) -> bool:
+    """Whether a CPU of the guest takes any on the destination. A pseries' first is started by no RTAS."""
+    forgotten = START_KEPT_APART.in_version(destination) and not START_SENT.in_version(destination)
+    return not (forgotten and cpu > 0 and machine.startswith("pseries"))
 
 
 class Crossing(NamedTuple):

@@ -71,6 +71,19 @@ def test_not_due_at_the_end_is_pending_and_so_is_what_is_due_at_that_instant() -
     assert tally(arm(0, 100), ended(100)) == {"armed": 1, "pending": 1}
 
 
+def test_raised_and_never_taken_is_lost_where_no_log_says_that_the_guest_masks_it() -> None:
+    """As of a real QEMU: after ``lost_after``, 1000 here, from the raise or, if that is later, from the resume."""
+    history = arm(0, 100), masked(100)
+    lost = {"armed": 1, "lost": 1, "hung": 1}
+    assert tally(*history, ended(1101), engine="qemu") == lost | {"overdue_ns": 1001}
+    assert tally(*history, ended(1100), engine="qemu") == {"armed": 1, "pending": 1}
+    assert tally(*history, ended(1101)) == {"armed": 1, "pending": 1}
+    raised = {"pending": [["decrementer"]]}
+    crossed = *history, stop(200, **raised), resume(5000, **raised)
+    assert tally(*crossed, ended(6000, side="destination"), engine="qemu") == {"armed": 1, "pending": 1}
+    assert tally(*crossed, ended(6001, side="destination"), engine="qemu") == lost | {"overdue_ns": 5901}
+
+
 def test_masked_at_the_end_is_pending() -> None:
     assert tally(arm(0, 100), masked(100), ended(900)) == {"armed": 1, "pending": 1}
 

@@ -33,7 +33,8 @@ TB = {"tb_continuous", "tb_monotonic", DECR}
 
 EXPECTED = {
     "linux-pseries-7.2-live": Expected(2, {LOST, DECR}),
-    "linux-pseries-10.0-stop3": Expected(0, set()),
+    # CPU 1 takes nothing any more: 10.0 does not send that RTAS had started it (QEMU's issue 3079; 11.1.3 does).
+    "linux-pseries-10.0-stop3": Expected(1, {LOST}),
     "q72-g3beige-live-fixed": Expected(1, {LOST, DECR}),
     "q72-g3beige-tbset-stopcopy": Expected(1, {LOST} | TB),
     "q72-mac99-live-long-freeze": Expected(1, {LOST, DECR}),

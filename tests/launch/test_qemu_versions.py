@@ -11,12 +11,14 @@ from livemig.launch.qemu_versions import (
     DECR_MIGRATED,
     MAC99_25MHZ,
     ONE_CLOCK_READ,
+    START_KEPT_APART,
     TIMERS_RESET,
     Change,
     Version,
     crossing,
     level_triggered,
     start_up,
+    takes_interrupts,
     timebase_hz,
 )
 from livemig.strategies.table import STRATEGIES
@@ -41,6 +43,7 @@ def test_what_is_no_version_is_refused(text: str) -> None:
 
 
 TICKS, ONE, RESET, SENT, MHZ25 = DECR_IN_TICKS, ONE_CLOCK_READ, TIMERS_RESET, DECR_MIGRATED, MAC99_25MHZ
+NINE = {TICKS, ONE, RESET, SENT, MHZ25}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,8 @@ TICKS, ONE, RESET, SENT, MHZ25 = DECR_IN_TICKS, ONE_CLOCK_READ, TIMERS_RESET, DE
     [
         ("6.0.0", set()), ("7.2.6", set()), ("7.2.7", {TICKS}), ("7.2.22", {TICKS}), ("8.0.5", set()),
         ("8.1.1", set()), ("8.1.2", {TICKS, ONE, RESET}), ("8.2.0", {TICKS, ONE, RESET, SENT}),
-        ("8.2.9", {TICKS, ONE, RESET, SENT}), ("9.0.0", set(CHANGES)), ("10.0.2", set(CHANGES)),
+        ("8.2.9", {TICKS, ONE, RESET, SENT}), ("9.0.0", NINE), ("10.0.2", NINE | {START_KEPT_APART}),
+        ("11.1.3", set(CHANGES)),
     ],
 )  # fmt: skip
 def test_which_changes_a_version_has(version: str, changes: set[Change]) -> None:
@@ -60,6 +64,18 @@ def test_every_rule_is_a_strategy() -> None:
         rules = crossing(Version.of("7.2.22"), Version.of(version)).rules
         assert set(rules) <= set(STRATEGIES)
         assert (rules == Rules("none", "none")) == none
+
+
+@pytest.mark.parametrize(
+    ("destination", "takes"),
+    [("7.2.22", True), ("9.2.4", True), ("10.0.2", False), ("10.0.13", False), ("11.1.3", True)],
+)
+def test_a_cpu_that_rtas_started_is_forgotten_by_some_releases(destination: str, takes: bool) -> None:
+    """Seen on two CPUs under Linux: of 10.0.2 and 10.0.13 the second takes no more interrupts, of 11.1.3 it does."""
+    version = Version.of(destination)
+    assert takes_interrupts("pseries", version, 1) == takes
+    assert takes_interrupts("pseries", version, 0)
+    assert takes_interrupts("mac99", version, 1)
 
 
 def test_the_timebase_of_the_machines() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from livemig.analysis.account import Account, Finding
+from livemig.analysis.account import Account
+from livemig.analysis.arm import Finding
 from livemig.analysis.case import Case
 from livemig.analysis.crossing import Crossing
 from livemig.analysis.held import Held

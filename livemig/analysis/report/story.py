@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple
 
-from livemig.analysis.account import Account, Arm, Cell, Key
+from livemig.analysis.account import Account
+from livemig.analysis.arm import Arm, Cell, Key
 from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
 
