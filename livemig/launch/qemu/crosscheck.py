@@ -19,6 +19,7 @@ from livemig.errors import LivemigError
 from livemig.launch import run_directory
 from livemig.launch.prediction import AtStop, CpuAtStop, CpuRestored, restored
 from livemig.launch.qemu.binary import Binary
+from livemig.launch.qemu.pair import TOO_SLOW
 from livemig.launch.qemu.registers import Registers
 from livemig.launch.qemu.rules import strategy
 from livemig.launch.qemu.scenario import LOGS, QemuRun, run_qemu
@@ -28,6 +29,7 @@ from livemig.timers.ticks import MASK64, sign_extend, ticks_to_ns
 if TYPE_CHECKING:
     from livemig.analysis.result import Result
 
+_TRIES: Final = 3
 _TB_STORE: Final = re.compile(rb":ppc_tb_store tb 0x[0-9a-f]{16} offset 0x([0-9a-f]{8,16})$", re.MULTILINE)
 
 
@@ -107,8 +109,21 @@ def crosscheck(
         here = directory / f"{number:02}"
         here.mkdir()
         asked = _with_downtime(config, downtime)
-        run = run_qemu(asked, config_file, here / "qemu")
-        yield _checked(asked, config_file, downtime, run, here)
+        asked, run, logs = _on_qemu(asked, config_file, here)
+        yield _checked(asked, config_file, downtime, run, here, logs)
+
+
+def _on_qemu(config: Config, config_file: str, here: Path) -> tuple[Config, QemuRun, Path]:
+    """The scenario, the run and its directory. Where a busy host did not let the guest cross within ``run.duration``
+    it is run again, for twice as long."""
+    for number in range(1, _TRIES + 1):
+        out = here / ("qemu" if number == 1 else f"qemu-{number}")
+        run = run_qemu(config, config_file, out)
+        if run.crossing.reason != TOO_SLOW or number == _TRIES:
+            break
+        longer = config.run.model_copy(update={"duration": 2 * config.run.duration})
+        config = config.model_copy(update={"run": longer})
+    return config, run, out
 
 
 def _with_downtime(config: Config, downtime_ns: int) -> Config:
@@ -119,11 +134,13 @@ def _with_downtime(config: Config, downtime_ns: int) -> Config:
     return config.model_copy(update={"migration": migration, "run": run})
 
 
-def _checked(config: Config, config_file: str, downtime_ns: int, run: QemuRun, here: Path) -> Checked:
+def _checked(
+    config: Config, config_file: str, downtime_ns: int, run: QemuRun, here: Path, logs: Path
+) -> Checked:
     crossing = run.crossing
     if crossing.stopped is None or crossing.restored is None:
-        raise LivemigError(f"{here / 'qemu'}: the guest did not cross: {crossing.status} {crossing.reason}".rstrip())
-    predicted = foreseen(config, run, last_offset(here / "qemu" / LOGS / "source.log"))
+        raise LivemigError(f"{logs}: the guest did not cross: {crossing.status} {crossing.reason}".rstrip())
+    predicted = foreseen(config, run, last_offset(logs / LOGS / "source.log"))
     differences = tuple(
         Difference(cpu, *three)
         for cpu, three in enumerate(zip(crossing.stopped, crossing.restored, predicted, strict=True))

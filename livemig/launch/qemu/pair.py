@@ -38,6 +38,8 @@ _POLL_S: Final = 0.005
 _STEP_S: Final = 0.003
 """How long the guest runs on between two stops, where the stop must find it in a certain state."""
 _TRIES: Final = 1000
+TOO_SLOW: Final = "not complete by run.duration"
+"""Why a migration was cancelled that took too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +289,7 @@ class _Drive:
 
     async def _until_over(self, cancel_at: int) -> None:
         crossing, passes = self.crossing, 0
-        reason, end = "not complete by run.duration", self.plan.config.run.duration
+        reason, end = TOO_SLOW, self.plan.config.run.duration
         if 0 < cancel_at < end:
             reason, end = "cancelled at migration.cancel_at", cancel_at
         deadline: float = crossing.began_ns + end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,11 +13,12 @@ import pytest
 from livemig.analysis.result import Result
 from livemig.cli.main import main
 from livemig.config.load import validated
+from livemig.config.model import Config
 from livemig.launch.prediction import CpuRestored, Rules
 from livemig.launch.qemu import crosscheck as module
 from livemig.launch.qemu.binary import Binary
 from livemig.launch.qemu.crosscheck import Difference, crosscheck, foreseen, last_offset
-from livemig.launch.qemu.pair import Crossing
+from livemig.launch.qemu.pair import TOO_SLOW, Crossing
 from livemig.launch.qemu.registers import Registers
 from livemig.launch.qemu.scenario import QemuRun
 from livemig.launch.qemu_versions import Version
@@ -39,11 +41,13 @@ def captured(name: str, tmp_path: Path) -> tuple[QemuRun, int, dict[str, Any]]:
     facts = tomllib.loads((CAPTURES / name / "run.toml").read_text())
     log = tmp_path / "source.log"
     log.write_bytes(gzip.decompress((CAPTURES / name / "source.log.gz").read_bytes()))
-    measured, binary = facts["measured"], Binary("qemu", Version.of(facts["run"]["qemu_version"]))
+    measured, version = facts["measured"], facts["run"]["qemu_version"]
+    there = facts["run"].get("destination_qemu_version", version)
+    source, destination = (Binary("qemu", Version.of(each)) for each in (version, there))
     nip, msr = int(measured["source_nip_at_stop"], 16), measured["source_msr_ee_at_stop"] << 15
     stopped = Registers(measured["source_tb_at_stop"], measured["source_decr_at_stop"], nip, msr)
     crossing = Crossing(stopped=[stopped], restored=[], stop_ns=0, resume_ns=int(measured["host_downtime_s"] * 1e9))
-    run = QemuRun(cast(Result, None), crossing, binary, binary, facts["run"]["timebase_hz"])
+    run = QemuRun(cast(Result, None), crossing, source, destination, facts["run"]["timebase_hz"])
     return run, last_offset(log), facts
 
 
@@ -124,7 +128,23 @@ def test_model_and_the_installed_qemu_agree_to_the_tick(machine: str, tmp_path: 
     assert [row.agrees for row in rows] == [True, True]
     assert [row.differences[0].tb for row in rows] == [0, 0]
     assert rows[1].blackout_ns >= 100_000_000
-    assert {path.name for path in (tmp_path / "out/00").iterdir()} == {"qemu", "model"}
+    assert {path.name for path in (tmp_path / "out/00").iterdir()} >= {"qemu", "model"}
+
+
+@pytest.mark.parametrize(("slow", "runs"), [(0, 1), (1, 2), (9, 3)])
+def test_a_host_that_is_too_busy_is_given_twice_the_time_and_twice_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: int, runs: int
+) -> None:
+    ran: list[tuple[str, int]] = []
+
+    def run(config: Config, config_file: str, out: Path) -> Any:
+        ran.append((out.name, config.run.duration // 1_000_000))
+        return SimpleNamespace(crossing=SimpleNamespace(reason=TOO_SLOW if len(ran) <= slow else ""))
+
+    monkeypatch.setattr(module, "run_qemu", run)
+    config, _, out = module._on_qemu(validated(QUICK, "", ()), "quick.toml", tmp_path)
+    assert ran == [("qemu", 600), ("qemu-2", 1200), ("qemu-3", 2400)][:runs]
+    assert (out.name, config.run.duration // 1_000_000) == ran[-1]
 
 
 @pytest.mark.qemu
