@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from livemig.config.model import Config
 from livemig.emulator.destination import Incoming
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 DEFER = "defer"
 """In place of where to listen: QMP ``migrate-incoming`` will say."""
+
+
+_AS_ALWAYS: Final = ("clock_step", "clock_drift", "dirty_burst")
+"""Faults that are no matter between the sides."""
 
 
 def run_side(
@@ -56,6 +60,7 @@ def run_side(
         raise UsageError(f"{side}: migration.pause_before_switchover needs --qmp, to be told `migrate-continue`")
     if side == DESTINATION and qmp is None and uri == DEFER:
         raise UsageError(f"{side}: --listen {DEFER} needs --qmp, to be told `migrate-incoming`")
+    _refuse_faults_in_virtual_time(config, side)
     stored = _stored(restore)
     with ExitStack() as stack:
         listener, credentials, incoming = None, None, Incoming(deferred=uri == DEFER, insecure=insecure)
@@ -79,6 +84,13 @@ def run_side(
         manifest["complete"] = True
         run_directory.write(directory, manifest)
     return outcome, directory
+
+
+def _refuse_faults_in_virtual_time(config: Config, side: str) -> None:
+    """There both sides must be in one loop."""
+    for name, fault in config.fault:
+        if fault.enabled and config.run.clock == "virtual" and name not in _AS_ALWAYS:
+            raise UsageError(f"{side}: fault.{name} in virtual time needs both sides: `livemig run`, or --clock wall")
 
 
 def _incoming(

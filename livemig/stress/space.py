@@ -174,7 +174,7 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("deadline-in-blackout", _in_the_blackout),
     Feature("hypervisor", _all(_one("machine.model", "powernv"), _one("guest.kind", "hypervisor"), _in_hypervisor)),
     Feature("embedded", _embedded),
-    Feature("watchdog-short", _watchdog_short, frozenset({"*"})),
+    Feature("watchdog-short", _watchdog_short),
     Feature("masked-long", _masking),
     Feature("guest-sets-timebase", _one("guest.sets_timebase", 1, 2**32 - 1, 2**40, 2**63, 2**64 - 2**20)),
     Feature("dirty-burst", _all(_one("guest.memory.dirty_rate", "0B/s", "1MiB/s", "64MiB/s", "400MiB/s"),

@@ -3,6 +3,8 @@ which the faults are real. The judge comes to the same verdict."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +102,15 @@ def test_the_verdict_is_the_same_in_virtual_and_in_wall_time(name: str, tmp_path
     virtual, wall = told(tmp_path, name, "virtual"), told(tmp_path, name, "wall")
     assert virtual == wall
     assert virtual[-1] >= {fault for fault in CASES[name] if fault not in ("slow_close", "dirty_burst")}
+
+
+def test_one_side_alone_refuses_faults_that_need_both_in_virtual_time(tmp_path: Path) -> None:
+    scenario = tmp_path / "scenario.toml"
+    scenario.write_text(SCENARIO)
+    line = [sys.executable, "-m", "livemig", "source", str(scenario), "--connect", "unix:/nowhere"]
+    line += ["--out", str(tmp_path / "out"), "--set", "fault.stall.enabled=true"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    said = "livemig: source: fault.stall in virtual time needs both sides: `livemig run`, or --clock wall\n"
+    assert done.stderr == said
+    assert not (tmp_path / "out").exists()
