@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny_qemu import FIRST, NEW, OLD, OLD81, STABLE72, STABLE81, Scenario, Traits, capture
+from tiny_qemu import FIRST, LATEST, NEW, OLD, OLD81, STABLE72, STABLE81, Scenario, Traits, capture
 
 from livemig.events.qemu.window import Window, point
 from livemig.launch.comparison import Comparison, compare
@@ -64,7 +64,7 @@ def test_every_version_machine_and_state_of_the_interrupt(
     assert lost == point(int(not version.migrates or interrupt == "raised"))
 
 
-@pytest.mark.parametrize("version", [STABLE72, STABLE81, NEW], ids=lambda version: version.version)
+@pytest.mark.parametrize("version", [STABLE72, STABLE81, LATEST], ids=lambda version: version.version)
 @pytest.mark.parametrize("interrupt", ["none", "raised", "taken"])
 def test_two_cpus_a_tb_that_the_guest_set_and_a_live_migration(version: Traits, interrupt: str, tmp_path: Path) -> None:
     for machine in (G3BEIGE, PSERIES):

@@ -36,6 +36,8 @@ STABLE72 = Traits("7.2.22", one_read=False, tb_reset=False, migrates=False)
 STABLE81 = Traits("8.1.3", migrates=False)
 OLD81 = Traits("8.1.1", ticks=False, one_read=False, tb_reset=False, migrates=False)
 NEW = Traits("10.0.2")
+LATEST = Traits("11.1.3")
+"""Under which every CPU of pseries goes on to take interrupts; 10.0 forgets all but the first."""
 FIRST = Traits("8.2.0")
 
 
