@@ -56,11 +56,7 @@ def run_side(
     Raises:
         LivemigError: it could not start, or not write.
     """
-    if side == SOURCE and qmp is None and config.migration.pause_before_switchover:
-        raise UsageError(f"{side}: migration.pause_before_switchover needs --qmp, to be told `migrate-continue`")
-    if side == DESTINATION and qmp is None and uri == DEFER:
-        raise UsageError(f"{side}: --listen {DEFER} needs --qmp, to be told `migrate-incoming`")
-    _refuse_faults_in_virtual_time(config, side)
+    _refuse(config, side, qmp)
     stored = _stored(restore)
     with ExitStack() as stack:
         listener, credentials, incoming = None, None, Incoming(deferred=uri == DEFER, insecure=insecure)
@@ -86,8 +82,13 @@ def run_side(
     return outcome, directory
 
 
-def _refuse_faults_in_virtual_time(config: Config, side: str) -> None:
-    """There both sides must be in one loop."""
+def _refuse(config: Config, side: str, qmp: str | None) -> None:
+    """What one side cannot do alone: be told to go on, where nobody can, and faults in virtual time, for which both
+    must be in one loop."""
+    if side == SOURCE and qmp is None and config.migration.pause_before_switchover:
+        raise UsageError(f"{side}: migration.pause_before_switchover needs --qmp, to be told `migrate-continue`")
+    if side == DESTINATION and qmp is None and uri == DEFER:
+        raise UsageError(f"{side}: --listen {DEFER} needs --qmp, to be told `migrate-incoming`")
     for name, fault in config.fault:
         if fault.enabled and config.run.clock == "virtual" and name not in _AS_ALWAYS:
             raise UsageError(f"{side}: fault.{name} in virtual time needs both sides: `livemig run`, or --clock wall")
