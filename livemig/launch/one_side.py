@@ -56,7 +56,7 @@ def run_side(
     Raises:
         LivemigError: it could not start, or not write.
     """
-    _refuse(config, side, qmp)
+    _refuse(config, side, uri, qmp)
     stored = _stored(restore)
     with ExitStack() as stack:
         listener, credentials, incoming = None, None, Incoming(deferred=uri == DEFER, insecure=insecure)
@@ -82,7 +82,7 @@ def run_side(
     return outcome, directory
 
 
-def _refuse(config: Config, side: str, qmp: str | None) -> None:
+def _refuse(config: Config, side: str, uri: str | None, qmp: str | None) -> None:
     """What one side cannot do alone: be told to go on, where nobody can, and faults in virtual time, for which both
     must be in one loop."""
     if side == SOURCE and qmp is None and config.migration.pause_before_switchover:
