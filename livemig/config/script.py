@@ -30,7 +30,7 @@ MOST: Final = 1 << 63
 """Numbers are below this, and not below its negative."""
 LONGEST: Final = 10_000
 """Lines of a script at most."""
-_NUMBER: Final = r"-?(?:0x[0-9a-fA-F_]+|[0-9][0-9_]*)"
+_NUMBER: Final = r"-?(?:0x[0-9a-fA-F][0-9a-fA-F_]*|[0-9][0-9_]*)"
 REGISTERS: Final = ("decr", "hdecr", "pit", "decar", "tcr", "tsr", "nap")
 TIMERS: Final = ("decr", "hdecr", "pit", "fit", "watchdog")
 

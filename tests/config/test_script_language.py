@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from livemig.config.load import validated
 from livemig.config.script import LONGEST, Line, Verb, parse
@@ -56,6 +58,7 @@ def test_every_kind_of_line() -> None:
         ("wait 1\nmigrate", "line 2: 'migrate' is not an act"),
         ("decr = x", "line 1: 'decr = x' is not an act"),
         ("decr == 1", "is not an act"),
+        ("decr = 0x_", "is not an act"),
         ("msr = 1", "is not an act"),
         ("ee maybe", "is not an act"),
         ("wait -1", "has no unit of time"),
@@ -100,3 +103,23 @@ def test_it_speaks_of_the_models_timers_only(model: str, lines: str, what: str) 
 )
 def test_which_are_these(model: str, lines: str) -> None:
     config(f"wait 1; {lines}", model=model)
+
+
+WORDS = st.sampled_from(
+    (
+        "decr", "hdecr", "=", "0x", "_", "1", "-", "wait", "ms", "ee", "on", "off", "expect", "reads", "..", "#", ";",
+        "\n", " ", "9" * 30,
+    )
+)  # fmt: skip
+
+
+@given(st.text() | st.lists(WORDS, max_size=12).map("".join))
+def test_any_text_is_a_program_or_says_why_it_is_none(text: str) -> None:
+    said = ""
+    try:
+        program = parse(text)
+    except ValueError as error:
+        said = str(error)
+    else:
+        assert program.expectations <= len(program.main) <= LONGEST
+    assert "\n" not in said

@@ -13,6 +13,11 @@ from judged_pair import events, run_judged
 
 from livemig.analysis.result import Result
 from livemig.config.load import validated
+from livemig.emulator import build
+from livemig.errors import ProtocolError
+from livemig.machine.bounds import check_state
+from livemig.machine.snapshot import Snapshot, TimeParts
+from livemig.machine.version import NEWEST
 
 
 def crossed(directory: Path, lines: str, **keys: dict[str, Any]) -> Result:
@@ -108,3 +113,28 @@ def test_a_script_that_is_done_is_done(tmp_path: Path) -> None:
     result = crossed(tmp_path, "decr = 12000; on decr; decr = 3000")
     assert result.verdict == "valid"
     assert result.interrupts.delivered > 5
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda cpu: cpu.pop("thread_in"), r"cpu\.thread_in: None is not a number"),
+        (lambda cpu: cpu.update(thread_in=-2), r"cpu\.thread_in: -2 is not a number from -1"),
+        (lambda cpu: cpu.update(thread_in=1 << 62), r"cpu\.thread_in"),
+        (lambda cpu: cpu.update(unmask_in=[-2, 0]), r"cpu\.unmask_in: -2 is not"),
+        (lambda cpu: cpu["guest"].update(line=4), r"cpu\.guest\.line: 4 is not a number from 0 to 3"),
+        (lambda cpu: cpu["guest"]["seen"].pop("decr"), r"cpu\.guest\.seen: is not of decr"),
+    ],
+)
+def test_a_state_that_no_script_can_go_on_from_is_refused(spoil: Any, said: str) -> None:
+    guest = {"kind": "script", "script": {"lines": "wait 1; wait 2; wait 3"}}
+    config = validated({"machine": {"ram": "1MiB"}, "guest": guest}, "script")
+    machine = build.machine(config, "source")
+    machine.boot(0)
+    memory = {"run_ns": 0, "lags_ns": [0], "digest": ""}
+    cpus = [{"index": 0, **machine.cpus[0].registers()}]
+    good = Snapshot(NEWEST, "tb-offset", TimeParts({}), cpus, memory, [])
+    check_state(machine, good)
+    spoil(cpus[0])
+    with pytest.raises(ProtocolError, match=said):
+        check_state(machine, good)
