@@ -3,7 +3,10 @@ strategy, every timer, edge and level, interrupts let in and masked. Exhaustive;
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
@@ -82,9 +85,13 @@ def boundaries(
     strategies: Sequence[str] = (),
     timers: Sequence[str] = (),
     announce: Callable[[str], None] = lambda what: None,
+    jobs: int = 1,
 ) -> Matrix:
     """The matrix of these strategies and timers, or all; of the configuration machine, hosts, link and blackout count,
     guest and memory do not.
+
+    Args:
+        announce: told of each strategy when its first cells are there. jobs: processes; with one, none but this.
 
     Raises:
         UsageError: there is no strategy or timer of that name, or none can be put on the barriers.
@@ -96,17 +103,52 @@ def boundaries(
                 raise UsageError(f"boundaries: no {kind} {name!r} here (there are: {', '.join(known)})")
     own = config.migration.strategy
     chosen = [name for name in STRATEGIES if name in strategies or name == own or not strategies]
+    lanes = [
+        (_scenario(config, strategy, keys), timer, trigger)
+        for strategy in chosen
+        for timer in there
+        if timer in timers or not timers
+        for trigger, keys in triggers(config)
+    ]
     cells: list[Cell] = []
     barriers: dict[str, int] = {}
-    for strategy in chosen:
-        announce(strategy)
-        for timer in [name for name in there if name in timers or not timers]:
-            for trigger, keys in triggers(config):
-                lane = _Lane(_scenario(config, strategy, keys), timer)
-                cells += lane.cells(strategy, trigger)
-                if strategy == own and not barriers:
-                    barriers = lane.barriers
+    told: set[str] = set()
+    for (scenario, _, _), (found, at) in zip(lanes, _all(lanes, jobs), strict=True):
+        strategy = scenario.migration.strategy
+        if strategy not in told:
+            told.add(strategy)
+            announce(strategy)
+        cells += found
+        if strategy == own and not barriers:
+            barriers = at
     return Matrix(own, barriers, cells)
+
+
+_Task = tuple[Config, str, str]
+
+
+def _all(lanes: list[_Task], jobs: int) -> Iterator[tuple[list[Cell], dict[str, int]]]:
+    if jobs == 1:
+        yield from map(_cells_of, lanes)
+        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["livemig.launch.boundaries", "livemig.analysis.judge"])
+    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts)
+    try:
+        yield from executor.map(_cells_of, lanes)
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for who waits for the results."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _cells_of(task: _Task) -> tuple[list[Cell], dict[str, int]]:
+    scenario, timer, trigger = task
+    lane = _Lane(scenario, timer)
+    return list(lane.cells(scenario.migration.strategy, trigger)), lane.barriers
 
 
 def _scenario(config: Config, strategy: str, keys: dict[str, object]) -> Config:

@@ -41,8 +41,9 @@ class Probe:
         return self.config.machine.timebase_hz
 
     def tick(self, t_ns: int) -> int:
-        """The first tick of the guest's timebase that is not before ``t_ns`` of the run."""
-        return -(-(t_ns + self.config.host.source.clock_origin) * self.hz // NS_PER_S)
+        """The first tick of the guest's timebase that is not before ``t_ns`` of the run: a tick is where it is
+        complete, in whole ns, and a guest that is stopped at ``t_ns`` has not lived it."""
+        return (t_ns - 1 + self.config.host.source.clock_origin) * self.hz // NS_PER_S + 1
 
     def instant_ns(self, tick: int) -> int:
         """When ``tick`` is complete."""

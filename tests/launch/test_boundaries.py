@@ -8,6 +8,8 @@ R - 150, DECR at R - 100, it is armed at R - 50.
 from __future__ import annotations
 
 import json
+import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from livemig.config.model import Config
 from livemig.errors import UsageError
 from livemig.launch.boundaries import OFFSETS, Cell, Matrix, boundaries
 from livemig.launch.boundaries_text import boundaries_text
+from livemig.launch.probe import Probe
 from livemig.strategies.tb_offset import TbOffset
 from livemig.timers.timebase import Timebase
 
@@ -179,6 +182,33 @@ def test_every_timer_can_be_put_on_the_barriers(model: str, timer: str) -> None:
             assert cell.outcome.word == ("on time" if kept else "lost"), cell
 
 
+def test_two_processes_find_what_one_finds_and_say_so_in_the_same_order(matrix: Matrix) -> None:
+    told: list[str] = []
+    found = boundaries(config(), ["absolute", "none"], announce=told.append, jobs=2)
+    assert told == ["none", "absolute", "tb-offset"]
+    assert found.barriers == matrix.barriers
+    assert found.cells == [cell for cell in matrix.cells if cell.strategy in told]
+
+
+@pytest.mark.parametrize("hz", [16_600_000, 33_333_333, 999_999_937, 7])
+def test_on_a_barrier_is_the_first_tick_that_a_guest_stopped_there_has_not_lived(hz: int) -> None:
+    """Tick k is complete at k/hz s, rounded up to whole ns."""
+    probe = Probe(config(machine={"timebase_hz": f"{hz}Hz"}), "decr", 0)
+    for t_ns in (1, 999, 1_000_000, 4_201_616, 4_201_617, 500_000_003):
+        tick = probe.tick(t_ns)
+        assert math.ceil(Fraction(tick * 10**9, hz)) >= t_ns > math.ceil(Fraction((tick - 1) * 10**9, hz))
+        assert probe.tick(probe.instant_ns(tick)) == tick
+
+
+def test_of_a_real_frequency_too_what_is_due_before_the_mask_is_taken() -> None:
+    """g3beige's ticks are 60.24 ns: their edges fall where they may."""
+    found = boundaries(config(machine={"timebase_hz": "16.6MHz"}), ["none"], ["decr"])
+    for masked, first in ((False, "stop"), (True, "mask")):
+        words = [rows(found, "none", masked)[first, offset].outcome.word for offset in OFFSETS]
+        assert words == ["on time", "lost", "lost"]
+    assert found.holds
+
+
 def test_time_that_is_to_stand_still_has_other_deadlines_and_another_right_strategy() -> None:
     frozen = {"migration": {"time_policy": "freeze", "downtime": "2ms", "strategy": "absolute-frozen-tb"}}
     found = boundaries(config(**frozen), ["tb-offset"])
@@ -221,6 +251,8 @@ def test_the_command_ends_with_1_where_its_own_strategy_does_not_hold(
         (["--timer", "pit"], "no timer 'pit' here (there are: decr)"),
         (["--set", "machine.timebase_hz=1GHz", "--set", "migration.downtime=3s"], "the blackout is too long"),
         (["--set", "machine.cpus=0"], "machine.cpus: 0 is out of range"),
+        (["--jobs", "0"], "--jobs: 0 is out of range (allowed: 1 to 256)"),
+        (["--jobs", "2", "--timer", "fit"], "no timer 'fit' here"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
