@@ -21,6 +21,9 @@ from livemig.timers.ticks import NS_PER_S
 _MOST_FRAMES = 64
 """Heard and not handled yet; then the peer has to wait, which its socket makes it do."""
 
+_PARTING_S = 5
+"""How long the last words may take."""
+
 
 class Conversation(ABC):
     """Frames that came wait in ``_inbox`` for the run's clock to show their arrival.
@@ -71,6 +74,19 @@ class Conversation(ABC):
         channel, self._channel = self._channel, None
         if channel in self._attended:
             self._nursery.start_soon(channel.aclose)
+
+    def _part(self) -> None:
+        """Nothing more is to be said: the peer is told by the end of the connection, behind all that was said."""
+        channel, self._channel = self._channel, None
+
+        async def part(channel: Channel) -> None:
+            with trio.move_on_after(_PARTING_S), suppress(LinkError, trio.ClosedResourceError):
+                await channel.flush()
+            await channel.aclose()
+
+        if channel in self._attended:
+            assert channel is not None
+            self._nursery.start_soon(part, channel)
 
     def _cut(self, now: int) -> None:
         """The link breaks: what has not arrived is lost. In virtual time the peer must come there too before it is so:

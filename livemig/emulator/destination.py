@@ -162,7 +162,9 @@ class DestinationEmulator(Emulator):
     def awaits_peer(self) -> bool:
         if self._before is not None:
             return super().awaits_peer()
-        return not self.side.over and self.side.owner == "source" and not self._inbox
+        if self.clock.virtual or self.side.owner == "source":
+            return not self.side.over and self.side.owner == "source" and not self._inbox
+        return self.side.status in (Status.POSTCOPY_ACTIVE, Status.POSTCOPY_RECOVER) and not self._inbox
 
     def signs(self, channel: Channel) -> int:
         return channel.signs + channel.signs_of_life  # a guest may run for long between two frames of its source

@@ -252,6 +252,8 @@ class Emulator(Operated):
         self._change_roles(now)
         if self.side.over:
             self._hearing.cancel()  # whatever the peer has to say
+            if not self.clock.virtual and isinstance(self.side, Source) and self.side.status is not Status.COMPLETED:
+                self._part()
         if self._before is None:
             self.conclude(now)
         else:

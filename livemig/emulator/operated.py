@@ -90,7 +90,7 @@ class Operated(Conversation):
         if self.machine.running:
             self.emit(now, "operator", command="stop")
             self.machine.stop(now, RunState.PAUSED)
-            self.emit(now, "machine_stopped", **self.machine.facts(now), ram_digest=None)
+            self.emit(now, "machine_stopped", **self.machine.facts(now), ram_digest=self.machine.ram.digest())
 
     def cont(self, now: int) -> None:
         """QMP ``cont``; a guest that is to come will run.

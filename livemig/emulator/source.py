@@ -271,6 +271,12 @@ class SourceEmulator(Emulator):
             self.source.reclaim()
         super().fail(now, error)
 
+    def cont(self, now: int) -> None:
+        """QMP ``cont``; of a guest that stands here because nobody knows whether its destination has it, too: whoever
+        says so knows that it has not."""
+        if not self.source.take_back(now):
+            super().cont(now)
+
     def conclude(self, now: int) -> None:
         if isinstance(self.side, Destination):
             if self.side.resumed_ns is not None:

@@ -67,6 +67,11 @@ class AfterSwitchover(Side):
         active = self.status is Status.POSTCOPY_ACTIVE
         return self.postcopy.heard_ns + self.settings.postcopy.lookahead_ns if active else None
 
+    def _starts_late(self, frame: Frame) -> bool:
+        """The link broke between `switchover` and the resume, which comes while it is taken up again; and with it the
+        end, if no page is missing any more."""
+        return frame.type in ("resumed", "received") and self.status is Status.POSTCOPY_RECOVER
+
     def _runs_there(self, now: int, frame: Frame) -> None:
         self.owner = "destination"
         self.postcopy.resumed_ns = frame.sent_ns

@@ -105,7 +105,10 @@ class PostcopySource:
         """After the link was down: what the destination has not is to be sent, again or for the first time."""
         self.unsent[:] = ~has
         self._answered = 0
-        self.due = now + 1  # behind what was asked for at the same instant
+        if self.unsent.any():
+            self.due = now + 1  # behind what was asked for at the same instant
+        else:
+            self._promise(now, FAR, 0)
 
     @property
     def _until(self) -> int:

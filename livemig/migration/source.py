@@ -133,7 +133,7 @@ class Source(AfterSwitchover):
         elif self._asked and frame.type == self._expected:
             self.asked = False
             answers[frame.type](now, frame)
-        elif frame.type in guests and self.status is Status.POSTCOPY_ACTIVE:
+        elif frame.type in guests and (self.status is Status.POSTCOPY_ACTIVE or self._starts_late(frame)):
             guests[frame.type](now, frame)
         else:
             raise ProtocolError(frame.type, "type", f"not expected in status {self.status}")
@@ -189,6 +189,17 @@ class Source(AfterSwitchover):
         self._end(now)
         self._resume(now)
         self._enter(now, Status.CANCELLED, reason)
+        return True
+
+    def take_back(self, now: int) -> bool:
+        """``cont`` behind ``switchover``, where nothing was heard of the guest since: whoever operates both sides knows
+        that the destination has not got it. False if there is nothing to be taken back, or it runs there."""
+        if self.owner != "none" or self.status not in (Status.FAILED, Status.POSTCOPY_PAUSED):
+            return False
+        self.owner = "source"
+        if self.status is Status.POSTCOPY_PAUSED:
+            self._enter(now, Status.FAILED, "taken back by the operator")
+        self._resume(now)
         return True
 
     def reclaim(self) -> None:

@@ -43,7 +43,9 @@ ALLOWED: dict[Status, frozenset[Status]] = {
         }
     ),
     Status.POSTCOPY_ACTIVE: frozenset({Status.POSTCOPY_PAUSED, Status.COMPLETED}),
-    Status.POSTCOPY_PAUSED: frozenset({Status.POSTCOPY_RECOVER_SETUP, Status.POSTCOPY_RECOVER, Status.COMPLETED}),
+    Status.POSTCOPY_PAUSED: frozenset(
+        {Status.POSTCOPY_RECOVER_SETUP, Status.POSTCOPY_RECOVER, Status.COMPLETED, Status.FAILED}
+    ),
     Status.POSTCOPY_RECOVER_SETUP: frozenset({Status.POSTCOPY_PAUSED, Status.POSTCOPY_RECOVER}),
     Status.POSTCOPY_RECOVER: frozenset({Status.POSTCOPY_PAUSED, Status.POSTCOPY_ACTIVE, Status.COMPLETED}),
     Status.CANCELLING: frozenset({Status.CANCELLED}),

@@ -1,0 +1,1 @@
+"""Two real processes, a link between them that can be held at any frame, and what can go wrong there."""

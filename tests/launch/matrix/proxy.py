@@ -1,0 +1,140 @@
+"""A link that knows frames: it stops at the one that is asked for, and does to it what is asked for.
+
+One thread a direction, so that the other goes on. Between processes, on loopback TCP, so that a reset is one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from dataclasses import dataclass, field
+
+import msgpack
+
+from livemig.migration.checksum import SIZE
+from livemig.migration.frames import ALIVE, PREFIX
+
+TO_DESTINATION, TO_SOURCE = "to destination", "to source"
+SIGN_OF_LIFE = "alive"
+_RESET = struct.pack("ii", 1, 0)
+
+
+@dataclass
+class Hold:
+    """Where to stop: at the `number`-th frame of a `kind` that goes that way. `held`: the proxy has come to it."""
+
+    towards: str
+    kind: str
+    number: int = 1
+    held: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+    what: str = "pass"
+    """What is then to be done with it: `pass`, `truncate`, `corrupt`."""
+
+
+class Proxy:
+    """Listens, and connects whoever comes to `port`, one after the other."""
+
+    def __init__(self, port: int, hold: Hold | None = None) -> None:
+        self.hold = hold
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._ends: list[socket.socket] = []
+        self._quiet = threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def uri(self) -> str:
+        return f"tcp:127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def reset(self) -> None:
+        """Both ends hear a reset, and nothing before it."""
+        self._quiet.set()
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                end.shutdown(socket.SHUT_RD)  # whoever reads there lets go of it
+        self._close()
+        self._release("pass")
+
+    def vanish(self) -> None:
+        """Nothing comes through any more, and nobody is told."""
+        self._quiet.set()
+        self._release("pass")
+
+    def let(self, what: str = "pass") -> None:
+        """Do so with the frame that is held, and go on."""
+        self._release(what)
+
+    def _release(self, what: str) -> None:
+        if self.hold is not None and not self.hold.go_on.is_set():
+            self.hold.what = what
+            self.hold.go_on.set()
+
+    def _close(self) -> None:
+        for end in self._ends:
+            end.close()
+        self._ends.clear()
+
+    def _serve(self) -> None:
+        while True:
+            source, _ = self._listener.accept()
+            destination = socket.create_connection(("127.0.0.1", self._port))
+            self._ends += [source, destination]
+            for sender, receiver, towards in (
+                (source, destination, TO_DESTINATION), (destination, source, TO_SOURCE),
+            ):  # fmt: skip
+                threading.Thread(target=self._carry, args=(sender, receiver, towards), daemon=True).start()
+
+    def _carry(self, sender: socket.socket, receiver: socket.socket, towards: str) -> None:
+        seen = 0
+        with contextlib.suppress(OSError, EOFError):
+            while True:
+                kind, data = _frame(sender)
+                hold = self.hold
+                if hold is not None and (hold.towards, hold.kind) == (towards, kind):
+                    seen += 1
+                    if seen == hold.number and not hold.held.is_set():
+                        hold.held.set()
+                        hold.go_on.wait()
+                        data = _done(hold.what, data)
+                        if hold.what == "truncate":
+                            receiver.sendall(data)
+                            break
+                if not self._quiet.is_set():
+                    receiver.sendall(data)
+        if not self._quiet.is_set():
+            for end in (sender, receiver):
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_WR if end is receiver else socket.SHUT_RD)
+
+
+def _frame(sender: socket.socket) -> tuple[str, bytes]:
+    prefix = _exactly(sender, PREFIX)
+    if prefix == ALIVE:
+        return SIGN_OF_LIFE, prefix
+    header = _exactly(sender, int.from_bytes(prefix[:4], "big"))
+    fields = msgpack.unpackb(header)
+    length = fields["payload"]
+    return fields["type"], prefix + header + _exactly(sender, length + SIZE if length else 0)
+
+
+def _exactly(sender: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        more = sender.recv(min(size - len(data), 1 << 16))
+        if not more:
+            raise EOFError
+        data += more
+    return bytes(data)
+
+
+def _done(what: str, data: bytes) -> bytes:
+    if what == "truncate":
+        return data[: len(data) // 2]
+    if what == "corrupt":
+        middle = len(data) // 2
+        return data[:middle] + bytes([data[middle] ^ 0x10]) + data[middle + 1 :]
+    return data

@@ -1,0 +1,220 @@
+"""All that can happen to a world next, and what it then becomes.
+
+`GOOD` steps are what happens by itself where nothing goes wrong: frames arrive, what is due is done, whoever operates
+the pair takes up what is paused. All others cost something of the budget.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from explorer.tiny import NOW
+from explorer.world import PAUSED, D, S, World, other
+from livemig.errors import ProtocolError
+from livemig.migration.status import FINAL, Status
+
+Step = tuple[Any, ...]
+"""Kind, side, and more."""
+
+GOOD: Final = frozenset(
+    {"migrate", "deliver", "tick", "migrate-continue", "migrate resume", "connected", "notice", "timeout"}
+)
+LOST: Final = "link lost"
+
+
+def steps(world: World) -> list[Step]:
+    """What can happen."""
+    source, destination = world.sides[S], world.sides[D]
+    found: list[Step] = []
+    for name, side in world.sides.items():
+        if side is not None:
+            found += _of_side(world, name, side)
+    if source is not None:
+        found += _of_source(world, source)
+    if source is not None and source.status is Status.POSTCOPY_RECOVER_SETUP:
+        if destination is None or destination.status is not PAUSED:
+            found.append(("timeout", S))
+        else:
+            found += [("connected", S), *([("unreached", S)] if world.budget.cuts else [])]
+    found += _of_guest(world)
+    return found
+
+
+def _of_side(world: World, name: str, side: Any) -> list[Step]:
+    found: list[Step] = []
+    if side.due is not None:
+        found.append(("tick", name))
+    if name not in world.closed and world.lines:
+        heads = world.heads(other(name))
+        found += [("deliver", name, index) for index in heads]
+        gone = other(name) in world.closed
+        if gone and (world.broken or not heads):
+            found.append(("notice", name))
+        elif world.budget.cuts:
+            found.append(("cut", name))
+        if world.budget.cuts and heads:
+            found += [("damaged", name, index) for index in heads]
+    if world.budget.crashes:
+        found.append(("crash", name))
+    return found
+
+
+def _of_source(world: World, source: Any) -> list[Step]:
+    found: list[Step] = []
+    status = source.status
+    if status is Status.NONE:
+        found.append(("migrate", S))
+    if status is Status.PRE_SWITCHOVER:
+        found.append(("migrate-continue", S))
+    if world.budget.cancels and status is not Status.NONE and status not in FINAL:
+        found.append(("migrate_cancel", S))
+    if world.budget.postcopies and status in (Status.SETUP, Status.ACTIVE):
+        found.append(("migrate-start-postcopy", S))
+    destination = world.sides[D]
+    if status is PAUSED and world.closed == {S, D} and destination is not None and destination.status is PAUSED:
+        found.append(("migrate resume", S))
+    return found
+
+
+def _of_guest(world: World) -> list[Step]:
+    found: list[Step] = []
+    for name in world.runs_at():
+        missing = world.missing() if name == D else [False] * world.scenario.pages
+        if world.budget.writes:
+            for page, gone in enumerate(missing):
+                if not gone:
+                    found += [("write", name, page, read_out) for read_out in _ways(world, name, page)]
+        if world.budget.touches and name == D:
+            machine = world.sides[D].machine
+            free = set(range(world.scenario.cpus)) - {cpu for cpu, _ in machine.writes.standing}
+            found += [("touch", D, cpu, page) for page, gone in enumerate(missing) if gone for cpu in sorted(free)]
+    return found
+
+
+def _ways(world: World, name: str, page: int) -> list[bool]:
+    """Whether what is on its way of the page was read before the write, or will be after it; both where both can be."""
+    unread = any(
+        it.content is None and it.frame.carries_pages and page in _pages(it)
+        for line in world.lines.get(S, [])
+        for it in line.frames
+    )
+    return [False, True] if name == S and unread else [False]
+
+
+def _pages(it: Any) -> list[int]:
+    return [page for first, count in it.frame.fields["runs"].tolist() for page in range(first, first + count)]
+
+
+def take(world: World, step: Step) -> tuple[str, str] | None:
+    """Let `step` happen; gives which side it happened to, and as what, if the state machines are told."""
+    kind, name = step[:2]
+    side = world.sides[name]
+    if kind == "deliver":
+        return name, _deliver(world, name, side, step[2])
+    if kind in ("write", "touch"):
+        return _guest(world, step)
+    if kind == "crash":
+        world.budget.crashes -= 1
+        world.die(name)
+        return None
+    if kind == "damaged":
+        world.budget.cuts -= 1
+        world.broken = True
+        _damaged(world, name, side, step[2])
+        return name, "damaged frame"
+    if kind in ("cut", "notice", "unreached", "timeout"):
+        if kind in ("cut", "unreached"):
+            world.budget.cuts -= 1
+            world.broken = True
+        _lose(world, name, side)
+        return name, LOST
+    _told(world, kind, side)
+    world.posted(name)
+    return name, kind
+
+
+def _told(world: World, kind: str, side: Any) -> None:
+    """By whoever operates it, or by its clock."""
+    budget = world.budget
+    if kind == "tick":
+        side.tick(max(NOW, side.due))
+    elif kind == "migrate":
+        world.connect()
+        side.start(NOW)
+    elif kind == "migrate-continue":
+        side.proceed(NOW)
+    elif kind == "migrate_cancel":
+        budget.cancels -= 1
+        side.cancel(NOW, "asked to")
+    elif kind == "migrate-start-postcopy":
+        budget.postcopies -= 1
+        side.start_postcopy()
+    elif kind == "migrate resume":
+        side.recover(NOW)
+    else:
+        world.connect()
+        side.reconnected(NOW)
+
+
+def _deliver(world: World, name: str, side: Any, index: int) -> str:
+    it = world.take(other(name), index)
+    frame = it.frame
+    if "runs" in frame.fields and not frame.announced:
+        if side.postcopy is not None:
+            raise AssertionError("pages that are not announced, although the guest is to run without them")
+        world.place(it)
+        return frame.type
+    if frame.type == "sync":
+        return "sync"
+    try:
+        if frame.announced:
+            touched = [*frame.fields["runs"].tolist(), *frame.fields["zero"].tolist()]
+            if not all(world.missing()[page] for first, count in touched for page in range(first, first + count)):
+                raise ProtocolError(frame.type, "runs", "a page that is not missing")
+            world.place(it)
+        side.receive(NOW, frame)
+    except ProtocolError as error:
+        _fail(world, name, side, str(error))
+        raise AssertionError(f"{name} takes a frame of the other side for a wrong one: {error}") from None
+    world.posted(name)
+    return frame.type
+
+
+def _damaged(world: World, name: str, side: Any, index: int) -> None:
+    """A frame has come in part, or other than it was sent; of its pages something may be in RAM."""
+    it = world.take(other(name), index)
+    if name == D:
+        if it.frame.carries_pages:
+            world.tear(it)
+        if not side.over and side.owner == S:
+            side.refuse(NOW, "damaged")
+    _fail(world, name, side, "damaged")
+
+
+def _lose(world: World, name: str, side: Any) -> None:
+    _fail(world, name, side, "the link was lost")
+
+
+def _fail(world: World, name: str, side: Any, reason: str) -> None:
+    if not side.over:
+        side.fail(NOW, reason)
+    world.posted(name)
+    world.close(name)
+
+
+def _guest(world: World, step: Step) -> tuple[str, str] | None:
+    kind, name, *rest = step
+    side = world.sides[name]
+    if kind == "write":
+        page, read_out = rest
+        world.budget.writes -= 1
+        if read_out:
+            world.read_out(page)
+        world.write(name, page)
+        return None
+    cpu, page = rest
+    world.budget.touches -= 1
+    side.machine.writes.touches[cpu] = page
+    side.tick(NOW)
+    world.posted(name)
+    return name, "page fault"
