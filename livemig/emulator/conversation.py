@@ -153,12 +153,15 @@ class Conversation(ABC):
                 await self._room.wait()
 
     async def _lose_patience(self, channel: Channel) -> None:
-        """Raises PeerSilent when there was no sign of the peer for too long while it was waited for."""
+        """Raises PeerSilent when there was no sign of the peer for too long while it was waited for. A process that was
+        itself stopped meanwhile cannot say so: it waits anew."""
         patience = self._patience_ns / NS_PER_S
         signs, since = self.signs(channel), trio.current_time()
         while True:
+            looked = trio.current_time()
             await trio.sleep(patience / 8)
-            if self.signs(channel) != signs or not self.awaits_peer():
+            stopped = trio.current_time() - looked > patience / 2
+            if stopped or self.signs(channel) != signs or not self.awaits_peer():
                 signs, since = self.signs(channel), trio.current_time()
             elif trio.current_time() - since >= patience:
                 raise PeerSilent(self._patience_ns)

@@ -82,7 +82,8 @@ class Sender:
                     self._write(item)
                 except Exception as error:
                     self.failure = error.with_traceback(None)  # it would keep hold of guest RAM
-                    self._stream.shut_down()  # whoever waits for an answer must learn of it
+                    if not isinstance(error, ConnectionError):  # else the peer is gone, and may have said why
+                        self._stream.shut_down()  # whoever waits for an answer must learn of it
 
     def _next(self) -> Outgoing | Mark | bytes | None:
         try:

@@ -185,13 +185,17 @@ def test_a_source_that_stops_dead_is_given_up_by_the_destination(tmp_path: Path)
 
 
 def test_a_damaged_page_ends_the_migration_by_name_and_the_source_learns_of_it(tmp_path: Path) -> None:
-    """A proxy between the two turns one bit of the first page's content."""
+    """A proxy between the two turns one bit of the first page's content, to which the guest does not write meanwhile:
+    else it would be sent once more."""
+    still = ("virtual", "--set", "guest.memory.dirty_rate=0B/s")
     uri, front = f"unix:{tmp_path}/back", f"unix:{tmp_path}/front"
     proxy = socket.socket(socket.AF_UNIX)
     proxy.bind(f"{tmp_path}/front")
     proxy.listen()
     (tmp_path / "far").mkdir()
-    with proxy, side(tmp_path / "far", "destination", uri) as destination, side(tmp_path, "source", front) as source:
+    with proxy, side(tmp_path / "far", "destination", uri) as destination, side(
+        tmp_path, "source", front, *still
+    ) as source:
         back = connect(tmp_path / "back")
         near, _ = proxy.accept()
         _relay(near, back)

@@ -227,6 +227,25 @@ def test_a_switchover_that_was_lost_with_the_link_is_said_again(tmp_path: Path) 
     assert result.migration.status == "completed"
 
 
+@pytest.mark.parametrize("cut_at", ["1400ms", "1650ms"])
+def test_a_link_that_breaks_when_no_page_is_missing_and_the_guest_is_yet_to_start(tmp_path: Path, cut_at: str) -> None:
+    """A way back of 300 ms: the guest is stopped at 0.401 s and resumed at 1.901 s, `switchover` leaves two ways back
+    before that, at 1.301 s, the pages behind it in 70 ms. Cut at 1.4 s, all is taken up when the guest starts, but for
+    the answer, which finds nothing left to be sent; at 1.65 s it is not, and the start comes amid the recovery."""
+    link = {"latency": "1ms", "return_latency": "300ms", "bandwidth": "1Gbit/s", "cut_at": cut_at}
+    made = config(link, run={"duration": "2500ms"}, downtime="1500ms", recover_after="10ms")
+    result = run_judged(made, tmp_path / "run")
+    assert result.verdict == "valid", result.checks
+    assert (result.migration.status, result.migration.owner) == ("completed", DESTINATION)
+    (ended,) = events(tmp_path / "run", "postcopy_ended", side=DESTINATION)
+    (resumed,) = events(tmp_path / "run", "machine_resumed", side=DESTINATION)
+    assert ended["t_ns"] == resumed["t_ns"]
+    assert resumed["t_ns"] // MS == 1901
+    run_in_process(made, _made(tmp_path / "emulators"))
+    for side in ("source", "destination"):
+        assert (tmp_path / f"run/{side}.jsonl").read_bytes() == (tmp_path / f"emulators/{side}.jsonl").read_bytes()
+
+
 def test_without_recovery_the_guest_runs_on_and_who_stands_is_not_lost(tmp_path: Path) -> None:
     result = judged(tmp_path, link={"cut_at": "300ms"})
     assert (result.migration.status, result.migration.owner) == ("postcopy-paused", DESTINATION)

@@ -329,3 +329,22 @@ def test_passes_shrink_until_the_rest_fits_into_the_downtime_limit() -> None:
     assert before_stop["remaining"] <= 125_000
     assert passes[-1]["dirty_pages"] * PAGE == before_stop["remaining"]
     assert 0 < passes[0]["zero_pages"] <= 128  # half of 256 pages, less those the guest had written
+
+
+def test_a_guest_that_nobody_can_say_who_has_is_taken_back_by_whoever_knows() -> None:
+    duo = Duo()
+    duo.until("switchover")
+    assert not duo.source.take_back(duo.now)  # nothing has gone wrong yet
+    duo.source.fail(duo.now, "the link broke")
+    duo.go(duo.now + 100 * MS)
+    assert duo.source.take_back(duo.now)
+    assert (duo.source.status, duo.source.owner, duo.machines[SOURCE].running) == (Status.FAILED, "source", True)
+    assert duo.machines[SOURCE].time_state(duo.now).tb() == duo.now * 16_600_000 // 1_000_000_000
+    assert not duo.source.take_back(duo.now)
+
+
+def test_a_guest_that_was_heard_of_at_the_destination_is_not_taken_back() -> None:
+    duo = Duo()
+    duo.deliver(duo.until("resumed"), duo.source)
+    assert not duo.source.take_back(duo.now)
+    assert not duo.machines[SOURCE].running

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgpack
 
 from livemig.migration.checksum import SIZE
-from livemig.migration.frames import ALIVE, PREFIX
+from livemig.migration.frames import ALIVE, PREFIX, REPEATED
 
 TO_DESTINATION, TO_SOURCE = "to destination", "to source"
 SIGN_OF_LIFE = "alive"
@@ -118,7 +118,10 @@ def _frame(sender: socket.socket) -> tuple[str, bytes]:
     header = _exactly(sender, int.from_bytes(prefix[:4], "big"))
     fields = msgpack.unpackb(header)
     length = fields["payload"]
-    return fields["type"], prefix + header + _exactly(sender, length + SIZE if length else 0)
+    payload = _exactly(sender, length + SIZE if length else 0)
+    if payload.endswith(REPEATED):
+        payload += _exactly(sender, length + SIZE)
+    return fields["type"], prefix + header + payload
 
 
 def _exactly(sender: socket.socket, size: int) -> bytes:
@@ -135,6 +138,6 @@ def _done(what: str, data: bytes) -> bytes:
     if what == "truncate":
         return data[: len(data) // 2]
     if what == "corrupt":
-        middle = len(data) // 2
-        return data[:middle] + bytes([data[middle] ^ 0x10]) + data[middle + 1 :]
+        last = len(data) - SIZE - 1  # of the content, if there is any, in the form that counts
+        return data[:last] + bytes([data[last] ^ 0x10]) + data[last + 1 :]
     return data
