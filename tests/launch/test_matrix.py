@@ -47,9 +47,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], 
     subprocess.run(command, check=True, timeout=1200, env=environment)
     found = {}
     for cell in all_cells():
-        name = file_of(*cell)
-        found[cell] = json.loads((directory / f"{name}.json").read_text())
-        found[cell]["stderr"] = (directory / f"{name}.stderr").read_text()
+        found[cell] = json.loads((directory / f"{file_of(*cell)}.json").read_text())
     return found
 
 

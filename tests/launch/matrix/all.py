@@ -8,6 +8,7 @@ its imports.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -39,16 +40,18 @@ def _fork(stage: str, fault: str, directory: Path) -> int:
     pid = os.fork()
     if pid:
         return pid
-    name = file_of(stage, fault)
-    errors = os.open(directory / f"{name}.stderr", os.O_CREAT | os.O_WRONLY)
+    said, errors = os.pipe()  # not a file, which a full disk would keep from saying so
     os.dup2(errors, 2)
+    os.set_blocking(said, False)
     signal.alarm(_LONGEST_S)
     try:
         with tempfile.TemporaryDirectory(prefix="cell") as private:  # a short name: sockets are in it
             outcome = run(stage, fault, Path(private), endings())
     except BaseException:
         outcome = {"error": traceback.format_exc()}
-    (directory / f"{name}.json").write_text(json.dumps(outcome))
+    with contextlib.suppress(BlockingIOError):
+        outcome["stderr"] = os.read(said, 1 << 16).decode()
+    (directory / f"{file_of(stage, fault)}.json").write_text(json.dumps({"stderr": "", **outcome}))
     os._exit(0)
 
 

@@ -31,7 +31,7 @@ CONFIG = {
     "machine": {"cpus": 2, "ram": "1MiB"},
     "guest": {"memory": {"dirty_rate": "512KiB/s", "filled_percent": 100}},
     "migration": {
-        "start": "0ns", "downtime": "50ms", "downtime_limit": "10ms", "peer_timeout": "1500ms",
+        "start": "0ns", "downtime": "50ms", "downtime_limit": "10ms", "peer_timeout": "3s",
         "connect_timeout": "30s",
     },
     "link": {"bandwidth": "80Mbit/s", "latency": "200us"},
