@@ -100,7 +100,7 @@ def _source_hears_no_late_start(right: Callable[..., Any]) -> Callable[..., Any]
 def _destination_runs_when_loaded(right: Callable[..., Any]) -> Callable[..., Any]:
     def snapshot(self: Destination, now: int, frame: Frame) -> None:
         right(self, now, frame)
-        self.due = now
+        self.machine.resume(now)
 
     return snapshot
 
