@@ -153,15 +153,16 @@ class Conversation(ABC):
                 await self._room.wait()
 
     async def _lose_patience(self, channel: Channel) -> None:
-        """Raises PeerSilent when there was no sign of the peer for too long while it was waited for. A process that was
-        itself stopped meanwhile cannot say so: it waits anew."""
+        """Raises PeerSilent when there was no sign of the peer for too long while it was waited for. Time in which this
+        process was itself stopped does not count."""
         patience = self._patience_ns / NS_PER_S
+        step = patience / 8
         signs, since = self.signs(channel), trio.current_time()
         while True:
             looked = trio.current_time()
-            await trio.sleep(patience / 8)
-            stopped = trio.current_time() - looked > patience / 2
-            if stopped or self.signs(channel) != signs or not self.awaits_peer():
+            await trio.sleep(step)
+            since += max(trio.current_time() - looked - 2 * step, 0)
+            if self.signs(channel) != signs or not self.awaits_peer():
                 signs, since = self.signs(channel), trio.current_time()
             elif trio.current_time() - since >= patience:
                 raise PeerSilent(self._patience_ns)

@@ -176,7 +176,10 @@ def test_a_source_that_stops_dead_is_given_up_by_the_destination(tmp_path: Path)
         slow = ("--set", "link.bandwidth=10kbit/s", "--set", "run.duration=30s")
         connect(tmp_path / "sock").close()
         with side(tmp_path, "source", uri, "wall", *slow) as source:
-            time.sleep(2.5)
+            log, deadline = tmp_path / "run/source.jsonl", time.monotonic() + 20
+            while time.monotonic() < deadline and not (log.exists() and '"status":"active"' in log.read_text()):
+                time.sleep(0.02)
+            time.sleep(1.5)
             assert destination.poll() is None
             os.kill(source.pid, signal.SIGSTOP)
             code, said = outcome(destination)
