@@ -71,6 +71,6 @@ class FaultyStream(Toxic):
         link = self._link
         if link.cut_ns < NEVER and not self._ended:
             self._ended = True
-            if now - self._since <= link.lost_ns:
-                link.tell_once(link.lost_ns, link.cause)
+            # A connection that begins later than it was to be lost is lost as it begins.
+            link.tell_once(max(link.lost_ns, now - self._since), link.cause)
             yield Step(max(self._since + link.cut_ns, now), end=RESET if link.cause == "reset_peer" else CLOSE)

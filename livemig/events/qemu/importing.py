@@ -230,6 +230,7 @@ class _Import:
             "not_understood": sum(side["not_understood"] for side in sides.values()),
             "first_places": [f"{side['file']}:{line}" for side in sides.values() for line in side["first_places"]],
             **sides,
+            "origin_us": self.origin_us,
             "destination_timebase_hz": self.there_hz,
             "stopped_by": None if self.stop is None else self.stop.by,
             "resumed_by": None if self.resume is None else self.resume.by,

@@ -79,7 +79,7 @@ def run_qemu(
             (kept / path.name).write_bytes(path.read_bytes())
     if crossing.status == "failed":
         _say_failed(directory / "source.jsonl", crossing.reason)
-    _say_faults(directory / "source.jsonl", crossing)
+    _say_faults(directory / "source.jsonl", crossing, manifest["import"]["origin_us"])
     _complete(manifest, config, config_file, crossing)
     run_directory.write(directory, manifest)
     from livemig.analysis.judge import judge
@@ -121,15 +121,12 @@ def _say_failed(log: Path, reason: str) -> None:
     log.write_bytes(b"".join([*lines, orjson.dumps(event) + b"\n", last]))
 
 
-def _say_faults(log: Path, crossing: Crossing) -> None:
-    """The faults that the proxy let act, where they belong by the host's clock: of that the source's stop is known in
-    both."""
+def _say_faults(log: Path, crossing: Crossing, origin_us: int) -> None:
+    """The faults that the proxy let act, where they belong by the host's clock, which is QEMU's as well."""
     lines = log.read_bytes().splitlines(keepends=True)
-    stops = [event["t_ns"] for event in map(orjson.loads, lines) if event["event"] == "machine_stopped"]
     last_ns = orjson.loads(lines[-1])["t_ns"]
     for at_ns, name in sorted(crossing.faults):
-        t_ns = last_ns if not stops or not crossing.stop_ns else at_ns - crossing.stop_ns + stops[0]
-        t_ns = min(max(t_ns, 0), last_ns)
+        t_ns = min(max(at_ns - 1000 * origin_us, 0), last_ns)
         event = {"t_ns": t_ns, "side": SOURCE, "event": "fault_injected", "fault": name, "on": "stream"}
         place = next((i for i, line in enumerate(lines) if orjson.loads(line)["t_ns"] > t_ns), len(lines) - 1)
         lines.insert(place, orjson.dumps(event) + b"\n")

