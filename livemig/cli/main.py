@@ -32,6 +32,7 @@ COMMANDS = {
     "report": "one run as a self-contained HTML page: verdict, timeline, evidence",
     "source": "one side: run the guest, and migrate it away",
     "destination": "the other side: wait for a guest, and run it",
+    "monitor": "running sides, livemig's or a QEMU's, as their QMP shows them: passes, rates, deadlines, timebases",
     "tls-init": "make certificates for tls: an authority, a destination, a source",
 }
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from livemig.cli.options import add_config, add_engine, add_output, read_config
 from livemig.cli.progress import print_progress
+
+if TYPE_CHECKING:
+    from livemig.launch.pair import Progress, Watch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine(parser)
     add_output(parser, "the run directory")
     parser.add_argument("--hops", metavar="N", help="migration.hops: the guest crosses N times, back and forth")
+    parser.add_argument("--qmp", type=Path, metavar="DIR", help="QMP sockets there: source.qmp, destination.qmp")
+    parser.add_argument("--live", action="store_true", help="show the pair while it runs, as livemig monitor does")
     parser.add_argument(
         "--netns",
         action="store_true",
@@ -32,6 +38,7 @@ def _say_lacking(what: str) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run it."""
+    from livemig.launch.pair import Attached
     from livemig.launch.scenario import run_again, run_scenario
 
     if args.hops is not None:
@@ -45,7 +52,13 @@ def run(args: argparse.Namespace) -> int:
         from livemig.launch.netns import check
 
         check(config)
-    result = run_scenario(config, args.config, args.out, print_progress, _say_lacking if args.netns else None)
+    progress: Progress = print_progress
+    watch: Watch | None = None
+    if args.live:
+        progress, watch = _live()
+    result = run_scenario(
+        config, args.config, args.out, progress, _say_lacking if args.netns else None, Attached(args.qmp, watch)
+    )
     from livemig.analysis.result import exit_code
     from livemig.analysis.text import verdict_text
 
@@ -61,3 +74,10 @@ def run(args: argparse.Namespace) -> int:
         if difference:
             return 1
     return exit_code(result)
+
+
+def _live() -> tuple[Progress, Watch]:
+    """Instead of a line per pass."""
+    from livemig.launch.monitor import beside
+
+    return lambda side, event: None, beside

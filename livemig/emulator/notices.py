@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from livemig.machine.runstate import RunState
 from livemig.migration.side import Side
 from livemig.migration.source import Source
 from livemig.migration.status import Status
@@ -86,8 +87,8 @@ class Notices:
         """``SHUTDOWN``, for one of QEMU's reasons."""
         self.tell("SHUTDOWN", {"guest": reason.startswith("guest-"), "reason": reason})
 
-    def ended(self, reason: str, owned: bool) -> None:
-        """This side's part of the scenario is over, and its log is whole. ``owned``: it ran the guest to the end."""
-        if reason in _SHUTDOWNS and (owned or reason != "duration"):
+    def ended(self, reason: str, state: RunState, migration: dict[str, Any]) -> None:
+        """This side's part of the scenario is over, and its log is whole. ``migration``: ``query-migrate`` then."""
+        if reason in _SHUTDOWNS and (state is RunState.SHUTDOWN or reason != "duration"):
             self.shutdown(_SHUTDOWNS[reason])
-        self.tell("X_LIVEMIG_ENDED", {"reason": reason})
+        self.tell("X_LIVEMIG_ENDED", {"reason": reason, "status": str(state), "migration": migration})

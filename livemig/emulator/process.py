@@ -22,7 +22,6 @@ from livemig.errors import plain
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.link.stream_file import Stored
-from livemig.machine.runstate import RunState
 from livemig.migration.status import Status
 from livemig.qmp.server import QmpServer
 
@@ -151,7 +150,7 @@ async def _run(
                 listener = trio.SocketListener(trio.socket.from_stdlib_socket(control.qmp))
                 nursery.start_soon(servers[0].serve, listener)
             await emulator.run(*_tasks(emulator))
-            emulator.notices.ended(emulator.ended, emulator.machine.state is RunState.SHUTDOWN)
+            emulator.notices.ended(emulator.ended, emulator.machine.state, emulator.told())
             if control.qmp is not None:
                 await servers[0].flush()
                 await quit_.wait()

@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.child import Child
 from livemig.launch.outcome import PairOutcome, arrived
 from livemig.link.stream_file import Stored
-from livemig.link.uri import listen
+from livemig.link.uri import close, listen
 from livemig.migration.status import Status
 from livemig.qmp.client import QmpClient, open_qmp
 
@@ -33,6 +33,25 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, dict[str, Any]], None]
 """Told of every QMP event: side, event."""
+
+Watch = Callable[[Sequence[str]], Awaitable[None]]
+Beside = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """Who else wants to see the pair.
+
+    Args:
+        sockets: a directory for the sides' QMP sockets, ``source.qmp`` and ``destination.qmp``; None: nobody is to find
+            them. watch: a task beside the pair, given those of source and destination.
+    """
+
+    sockets: Path | None = None
+    watch: Watch | None = None
+
+
+ALONE = Attached()
 
 STREAM = "migration.stream"
 """In the run directory: what the source wrote, where the transport is a file."""
@@ -63,6 +82,7 @@ def run_pair(
     progress: Progress = lambda side, event: None,
     meanwhile: Callable[[], object] = lambda: None,
     network: Network | None = None,
+    attached: Attached = ALONE,
 ) -> PairOutcome:
     """Start both sides, migrate, wait for the end; their logs are in ``directory`` then.
 
@@ -94,16 +114,15 @@ def run_pair(
 
         gc.freeze()  # what was imported stays: no process need look through it, or copy its pages
         for name, run in ((DESTINATION, destination), (SOURCE, source)):
-            qmp = socket.socket(socket.AF_UNIX)
-            qmp.bind(str(private / name))
-            qmp.listen()
-            sides[name] = _Side(Child(name, qmp, _within(network, name, run), epoch_ns), private / name)
+            qmp, path = _control(name, private, attached.sockets, stack)
+            sides[name] = _Side(Child(name, qmp, _within(network, name, run), epoch_ns), path)
             stack.callback(_end, sides[name].child)
         if listener is not None:
             listener.close()
         try:
             again = Recovery(config, private, transport, _host(network))
-            return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress, meanwhile, again)
+            beside = _beside(sides, meanwhile, attached.watch)
+            return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress, beside, again)
         except BaseExceptionGroup as group:
             raise plain(group) from group
 
@@ -140,6 +159,28 @@ def _with_certificates(config: Config, private: Path) -> tuple[Config, ssl.SSLCo
     context(where, CLIENT)  # what is wrong with it is said before anything runs
     migration = config.migration.model_copy(update={"tls_dir": where})
     return config.model_copy(update={"migration": migration}), context(where, SERVER)
+
+
+def _control(name: str, private: Path, sockets: Path | None, stack: ExitStack) -> tuple[socket.socket, Path]:
+    """Where the side ``name`` is to serve QMP."""
+    path = private / name if sockets is None else sockets / f"{name}.qmp"
+    listener, bound = listen(f"unix:{path}")
+    if sockets is not None:
+        stack.callback(close, listener, bound)
+    return listener, path
+
+
+def _beside(sides: dict[str, _Side], meanwhile: Callable[[], object], watch: Watch | None) -> list[Beside]:
+    """What goes on here while the pair runs."""
+
+    async def think() -> None:
+        await trio.to_thread.run_sync(meanwhile)
+
+    async def look() -> None:
+        if watch is not None:
+            await watch([str(sides[name].path) for name in (SOURCE, DESTINATION)])
+
+    return [think, look]
 
 
 def _end(child: Child) -> None:
@@ -189,11 +230,12 @@ async def _supervise(
     destination: _Side,
     uri: str,
     progress: Progress,
-    meanwhile: Callable[[], object],
+    beside: Sequence[Beside],
     again: Recovery,
 ) -> PairOutcome:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.to_thread.run_sync, meanwhile)
+        for task in beside:
+            nursery.start_soon(task)
         nursery.start_soon(_drive, source, progress, uri)
         nursery.start_soon(_drive, destination, progress, None)
         nursery.start_soon(again.mend, source, destination)

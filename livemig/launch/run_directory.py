@@ -52,6 +52,18 @@ def create(out: Path | None, name: str) -> Path:
         raise OutputError(str(out or "runs"), error.strerror or str(error)) from error
 
 
+def make(path: Path) -> None:
+    """A directory at ``path``, which may be there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(str(path), error.strerror or str(error)) from error
+
+
 def manifest(config: Config, config_file: str) -> dict[str, Any]:
     """``run.json`` as it is when a run begins: not ``complete``."""
     return {

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livemig.config.model import Config
+from livemig.errors import UsageError
 from livemig.launch import run_directory
 from livemig.launch.outcome import PairOutcome
-from livemig.launch.pair import Progress, run_pair
+from livemig.launch.pair import ALONE, Attached, Progress, run_pair
 from livemig.strategies.table import STRATEGIES
 
 if TYPE_CHECKING:
@@ -28,13 +29,18 @@ def run_scenario(
     out: Path | None,
     progress: Progress = lambda side, event: None,
     netns: Callable[[str], None] | None = None,
+    attached: Attached = ALONE,
 ) -> Result:
     """Run a pair in a new run directory (``out``, if given) and judge it. ``netns``: over two network namespaces; told
-    of what the kernel lacks for that.
+    of what the kernel lacks for that. ``attached``: who else wants to see it.
 
     Raises:
         LivemigError: it could not be run.
     """
+    if attached != ALONE:
+        _need_two_processes(config)
+    if attached.sockets is not None:
+        run_directory.make(attached.sockets)
     if config.engine.kind == "qemu":
         from livemig.launch.qemu.scenario import run_qemu
 
@@ -42,7 +48,7 @@ def run_scenario(
     directory = run_directory.create(out, f"{Path(config_file).stem}-{config.migration.strategy}")
     manifest = run_directory.manifest(config, config_file)
     run_directory.write(directory, manifest)
-    outcome = _run(config, directory, progress) if netns is None else _across(config, directory, progress, netns)
+    outcome = _run(config, directory, progress, attached, netns)
     if config.checks.twin:
         from livemig.emulator.twin import run_twin
 
@@ -58,22 +64,43 @@ def run_scenario(
     return result
 
 
-def _run(config: Config, directory: Path, progress: Progress = lambda side, event: None) -> PairOutcome:
-    """In two processes; with faults, in one, where a link may swallow frames and time still goes on."""
-    if any(fault.enabled for _, fault in config.fault) and config.run.clock == "virtual":
+def _in_one_process(config: Config) -> bool:
+    """With faults, in virtual time: there a link may swallow frames and time still goes on."""
+    return any(fault.enabled for _, fault in config.fault) and config.run.clock == "virtual"
+
+
+def _need_two_processes(config: Config) -> None:
+    if config.engine.kind == "qemu":
+        raise UsageError("--qmp, --live: a real QEMU's sockets are livemig's own while it runs")
+    if _in_one_process(config):
+        raise UsageError("--qmp, --live: with faults a run in virtual time has one process, without QMP (--clock wall)")
+
+
+def _run(
+    config: Config,
+    directory: Path,
+    progress: Progress = lambda side, event: None,
+    attached: Attached = ALONE,
+    netns: Callable[[str], None] | None = None,
+) -> PairOutcome:
+    if _in_one_process(config):
         from livemig.launch.in_process import run_in_process
 
         return run_in_process(config, directory)
-    return run_pair(config, directory, progress, meanwhile=_import_the_judge)
+    if netns is not None:
+        return _across(config, directory, progress, netns, attached)
+    return run_pair(config, directory, progress, _import_the_judge, attached=attached)
 
 
-def _across(config: Config, directory: Path, progress: Progress, lacks: Callable[[str], None]) -> PairOutcome:
+def _across(
+    config: Config, directory: Path, progress: Progress, lacks: Callable[[str], None], attached: Attached
+) -> PairOutcome:
     from livemig.launch.netns import network
 
     with network(config) as (laid, lacking):
         if lacking:
             lacks(lacking)
-        return run_pair(laid.config, directory, progress, _import_the_judge, laid)
+        return run_pair(laid.config, directory, progress, _import_the_judge, laid, attached)
 
 
 def _import_the_judge() -> None:
