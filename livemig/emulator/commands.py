@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 from livemig.emulator.addresses import place
 from livemig.emulator.destination import DestinationEmulator
 from livemig.emulator.emulator import Emulator
-from livemig.emulator.human import HumanMonitor
-from livemig.emulator.injection import inject
 from livemig.emulator.parameters import NAMES
 from livemig.emulator.source import SourceEmulator
 from livemig.emulator.timekeeping import clocks
@@ -20,6 +19,9 @@ from livemig.migration.source import Source
 from livemig.migration.status import FINAL, Status
 from livemig.qmp.commands import Arguments, Command
 from livemig.timers.ticks import NS_PER_S
+
+if TYPE_CHECKING:
+    from livemig.emulator.human import HumanMonitor
 
 _WHERE: Final[Arguments] = {"uri": ("string", False), "channels": ("array", False)}
 _FLAG: Final = ("boolean", False)
@@ -38,9 +40,18 @@ def commands(emulator: Emulator, quit_: Callable[[], None]) -> Mapping[str, Comm
         **_facts(emulator),
         "quit": Command(lambda: emulator.notices.shutdown("host-qmp-quit"), after=quit_),
     }
-    monitor = HumanMonitor(emulator, table)
+
+    @cache
+    def monitor() -> HumanMonitor:
+        from livemig.emulator.human import HumanMonitor  # seldom asked for, and this is on the way of every start
+
+        return HumanMonitor(emulator, table)
+
+    async def ask_monitor(command_line: str, cpu_index: int | None = None) -> str:
+        return await monitor().run(command_line, cpu_index)
+
     table["human-monitor-command"] = Command(
-        monitor.run, {"command-line": ("string", True), "cpu-index": ("integer", False)}
+        ask_monitor, {"command-line": ("string", True), "cpu-index": ("integer", False)}
     )
     return table
 
@@ -163,11 +174,13 @@ def _own_commands(emulator: Emulator) -> dict[str, Command]:
             raise _error("The clock is the host's: only virtual time can be advanced")
         if ns is not None and not 0 <= ns <= _LONGEST_STEP_NS:
             raise _error(f"Parameter 'ns' expects an integer in the range of 0 to {_LONGEST_STEP_NS}")
-        there = await emulator.perform(lambda now: emulator.leash.let_go_to(None if ns is None else now + ns))
+        there = await emulator.perform(lambda now: emulator.leash.let_go(now, ns))
         await there.wait()
         return {"t-ns": emulator.clock.now()}
 
     async def inject_fault(fault: str, value: int | None = None) -> None:
+        from livemig.emulator.injection import inject
+
         await emulator.perform(lambda now: inject(emulator, now, fault, value))
 
     return {

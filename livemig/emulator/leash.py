@@ -16,11 +16,11 @@ class Leash:
         """Virtual time must not pass ``now``."""
         return self.limit_ns is not None and now >= self.limit_ns
 
-    def let_go_to(self, limit_ns: int | None) -> trio.Event:
-        """Time may pass to ``limit_ns``, or without a limit; gives what is set when it has, or need not any more."""
-        self.limit_ns, there = limit_ns, trio.Event()
+    def let_go(self, now: int, ns: int | None) -> trio.Event:
+        """Time may pass for ``ns`` more, or without a limit; gives what is set when it has, or need not any more."""
+        self.limit_ns, there = None if ns is None else now + ns, trio.Event()
         self._waiting.append(there)
-        if limit_ns is None:
+        if not ns:
             self.release()
         return there
 

@@ -203,10 +203,11 @@ class SourceEmulator(Emulator):
         if self.side is not self.source:
             return False
         if self._phase is _Phase.WAITING:
-            return self._uri is None and self.clock.now() >= self._start_ns
+            return self._uri is None and self.clock.now() >= self._start_ns and self.leash.limit_ns is None
         if self.lacks_link and self.clock.now() >= (self.source.recover_at_ns or 0):
             return True
-        return self._phase is _Phase.CONNECTING or self.side.status is Status.PRE_SWITCHOVER
+        waits = self.side.status is Status.PRE_SWITCHOVER and self.leash.limit_ns is None
+        return self._phase is _Phase.CONNECTING or waits
 
     def begin(self, now: int) -> None:
         if self._pretends and self._duplicate_ns <= now:
