@@ -230,8 +230,8 @@ AS_QEMU_ANSWERS = {
 
 MIGRATE = [
     "Migration status", "total time", "downtime", "setup", "transferred ram", "throughput", "remaining ram",
-    "total ram", "duplicate", "normal", "normal bytes", "dirty sync count", "page size", "multifd bytes", "pages-per-second",
-    "precopy ram", "downtime ram",
+    "total ram", "duplicate", "normal", "normal bytes", "dirty sync count", "page size", "multifd bytes",
+    "pages-per-second", "precopy ram", "downtime ram",
 ]  # fmt: skip
 """Of a migration that has completed, in QEMU's order; 7.2 has `skipped` as well."""
 

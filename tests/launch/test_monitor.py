@@ -28,7 +28,7 @@ clock = "wall"
 cpus = 2
 ram = "1MiB"
 [migration]
-start = "1s"
+start = "{start}"
 downtime = "100ms"
 """
 LIVEMIG = [sys.executable, "-m", "livemig"]
@@ -112,8 +112,8 @@ def test_what_is_no_socket_is_said_to_be_none() -> None:
             socket_of(where)
 
 
-def start(tmp_path: Path, duration: str = "4s") -> subprocess.Popen[str]:
-    (tmp_path / "config.toml").write_text(CONFIG.format(duration=duration))
+def start(tmp_path: Path, duration: str = "8s", begins: str = "4s") -> subprocess.Popen[str]:
+    (tmp_path / "config.toml").write_text(CONFIG.format(duration=duration, start=begins))
     command = [*LIVEMIG, "run", "config.toml", "--out", "run", "--qmp", "sockets"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
@@ -141,11 +141,11 @@ def test_a_pair_that_runs_is_followed_to_its_end(tmp_path: Path) -> None:
 
 @pytest.mark.wall
 def test_a_side_that_is_killed_is_gone_and_the_code_says_so(tmp_path: Path) -> None:
-    with start(tmp_path, "60s") as pair:
+    with start(tmp_path, "90s", "80s") as pair:
         watching = subprocess.Popen(MONITOR, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert watching.stdout is not None
         said = watching.stdout.readline() + watching.stdout.readline()
-        assert "destination: " in said, watching.communicate()
+        assert "destination: " in said, (watching.communicate(), pair.poll())
         for child in Path(f"/proc/{pair.pid}/task/{pair.pid}/children").read_text().split():
             with suppress(ProcessLookupError):
                 os.kill(int(child), signal.SIGKILL)
@@ -159,7 +159,7 @@ def test_a_side_that_is_killed_is_gone_and_the_code_says_so(tmp_path: Path) -> N
 
 @pytest.mark.wall
 def test_ctrl_c_leaves_the_terminal_as_it_should_be(tmp_path: Path) -> None:
-    with start(tmp_path, "60s") as pair:
+    with start(tmp_path, "90s", "80s") as pair:
         ours, theirs = pty.openpty()
         watching = subprocess.Popen(MONITOR, cwd=tmp_path, stdout=theirs, stderr=theirs)
         os.close(theirs)
@@ -187,7 +187,7 @@ def test_nobody_there_is_one_line(tmp_path: Path) -> None:
 
 
 def test_run_shows_it_live_and_keeps_standard_output_for_the_result(tmp_path: Path) -> None:
-    (tmp_path / "config.toml").write_text(CONFIG.format(duration="3s"))
+    (tmp_path / "config.toml").write_text(CONFIG.format(duration="3s", start="1s"))
     command = [*LIVEMIG, "run", "config.toml", "--out", "run", "--live", "--json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
