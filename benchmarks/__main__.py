@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("interrupts", "stream", "startup", "analysis", "convergence", "campaign")
+NAMES = ("interrupts", "stream", "startup", "analysis", "convergence", "campaign", "qemu_precopy")
 
 
 def main() -> int:

@@ -11,9 +11,10 @@ import atexit
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from threading import Thread
 from typing import NamedTuple
@@ -22,6 +23,7 @@ import numpy as np
 import trio
 
 from benchmarks.figure import Figure, beside
+from livemig.emulator.process import GIL_TURN_S
 from livemig.link.buffers import Buffers, behind
 from livemig.link.channel import Channel
 from livemig.link.credentials import CLIENT, SERVER, context, make
@@ -49,12 +51,19 @@ class Mover(NamedTuple):
     send: Side
     receive: Side
     connections: int = 1
+    prepare: Callable[[], None] = lambda: None
+    """Called in this process, before there are two."""
 
 
 def through_channel(pages: Pages, secure: bool = False, more: int = 0) -> Mover:
     """livemig's own way: frames of pages, then `pass_end`, answered; over TLS, or with `more` connections for pages."""
     frames = [Frame("pages", 0, 0, {"runs": runs, "zero": []}) for runs in frames_of(pages)]
-    last = Frame("pass_end", 0, 0, {"pass": 1, "pages": len(pages)})
+    return through(lambda: frames, secure, more)
+
+
+def through(frames: Callable[[], Iterable[Frame]], secure: bool = False, more: int = 0) -> Mover:
+    """The same with any frames of pages, made while the time is taken."""
+    last = Frame("pass_end", 0, 0, {"pass": 1, "pages": 0})
 
     async def channel_over(socks: Ends, client: bool, memory: memoryview | None) -> Channel:
         streams: list[Stream] = [await _stream(sock, secure, client) for sock in socks]
@@ -66,8 +75,9 @@ def through_channel(pages: Pages, secure: bool = False, more: int = 0) -> Mover:
         async with await channel_over(socks, True, memory) as channel:
             await channel.receive()
             began = time.perf_counter()
-            for frame in (*frames, last):
+            for frame in frames():
                 channel.post(frame)
+            channel.post(last)
             await channel.receive()
             return time.perf_counter() - began
 
@@ -195,8 +205,9 @@ def connected(family: str) -> tuple[socket.socket, socket.socket]:
     return near, far
 
 
-def seconds(family: str, mover: Mover, source: Ram, destination: Ram) -> float:
-    """How long `mover` takes from this process to a forked one."""
+def seconds(family: str, mover: Mover, source: Ram, destination: Ram, check: Pages | None = None) -> float:
+    """How long `mover` takes from this process to a forked one; there the pages `check` must be as they are here."""
+    mover.prepare()
     pairs = [connected(family) for _ in range(mover.connections)]
     child = os.fork()
     if child == 0:
@@ -204,9 +215,9 @@ def seconds(family: str, mover: Mover, source: Ram, destination: Ram) -> float:
         try:
             for near, _ in pairs:
                 near.close()
-            destination.words[:, 0] = 0  # every page is present in this process
+            destination.words[:, 0] |= 0  # every page is present in this process
             mover.receive([far for _, far in pairs], destination.memory)
-            status = 0
+            status = 0 if check is None or np.array_equal(source.words[check], destination.words[check]) else 2
         finally:
             os._exit(status)
     for _, far in pairs:
@@ -214,8 +225,9 @@ def seconds(family: str, mover: Mover, source: Ram, destination: Ram) -> float:
     took = mover.send([near for near, _ in pairs], source.memory)
     for near, _ in pairs:
         near.close()
-    if os.waitpid(child, 0)[1]:
-        raise RuntimeError("the receiving process failed")
+    if status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        told = "the pages that arrived are not the pages that were sent" if status == 2 else "it failed"
+        raise RuntimeError(f"the receiving process: {told}")
     return took
 
 
@@ -245,20 +257,18 @@ def compare(
     rounds: int,
     secure: bool = False,
     more: int = 0,
+    ours_is: Mover | None = None,
 ) -> list[Figure]:
-    """The channel beside its peers, over `family`, every measurement between two of its peer."""
+    """The channel, or another mover, beside its peers, over `family`, every measurement between two of its peer."""
     size = len(pages) * PAGE
-    channel = through_channel(pages, secure, more)
+    channel = through_channel(pages, secure, more) if ours_is is None else ours_is
     kind = "bare ssl sockets" if secure else "bare sockets"
     peers = {f"{kind}, contiguous": bare_contiguous(size, secure, more or 1)}
     if "contiguous" not in name:
         peers["bare sockets, the same iovecs"] = bare_iovecs(pages)
-    destination.words[:] = 0
     if secure:
         certificates()  # before there are two processes
-    seconds(family, channel, source, destination)
-    if not np.array_equal(source.words[pages], destination.words[pages]):
-        raise RuntimeError("the pages that arrived are not the pages that were sent")
+    seconds(family, channel, source, destination, check=pages)
     ours: dict[str, list[float]] = {peer: [] for peer in (*peers, "memcpy")}
     theirs: dict[str, list[float]] = {peer: [] for peer in ours}
     for _ in range(rounds):
@@ -277,10 +287,15 @@ WAYS = (("unix, 2 channels", "unix", False, 2), ("tcp, 2 channels", "tcp", False
 
 def main(argv: list[str] | None = None) -> list[Figure]:
     """Measure and print; gives the figures."""
+    from benchmarks.stream_encoded import encoded
+    from benchmarks.stream_latency import latencies
+
     parser = argparse.ArgumentParser(prog="python -m benchmarks stream")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--mib", type=int, default=512, help="RAM at either end; half of it is dirty")
+    parser.add_argument("--encoded-mib", type=int, default=32, help="of pages that are sent as deltas, or compressed")
     options = parser.parse_args(argv)
+    sys.setswitchinterval(GIL_TURN_S)  # as every livemig that sends or receives
     source, destination = Ram(options.mib << 20), Ram(options.mib << 20)
     source.words[:] = np.random.default_rng(1).integers(1, 1 << 63, source.words.shape, dtype=np.uint64)
     figures: list[Figure] = []
@@ -296,6 +311,9 @@ def main(argv: list[str] | None = None) -> list[Figure]:
         for figure in found:
             figure.show()
         figures += found
+    for figure in (*encoded(options.rounds, options.encoded_mib), *latencies(options.rounds)):
+        figure.show()
+        figures.append(figure)
     return figures
 
 

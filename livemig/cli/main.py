@@ -12,6 +12,8 @@ from typing import NoReturn
 
 # numpy's linear algebra is not used here; its threads would only cost start-up time, and a fork must have none
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# nor is any plugin of pydantic's, for which it would look through every package that is installed
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 _SELDOM = 200_000
 """Objects made between two collections; Python's own default is 700."""

@@ -51,6 +51,11 @@ class Machine(Section):
     ram: Annotated[int, Quantity(SIZE, "1MiB", "64GiB", step="4KiB")] = Field(
         default=SIZE.parse("64MiB"), description="size of guest memory"
     )
+    prealloc: bool = Field(
+        default=False,
+        description="take all of guest memory from the host at the start (QEMU's -mem-prealloc), not page by page as "
+        "it is written to",
+    )
     timebase_hz: Annotated[int, Quantity(FREQUENCY, "1Hz", "1GHz")] = Field(
         description="frequency of timebase and decrementer"
     )
@@ -84,8 +89,8 @@ class Machine(Section):
     hdecr_in_nap: Literal["discarded", "pending"] = Field(
         default="discarded", description="what becomes of its exception while the CPU naps (discarded: QEMU)"
     )
-    ppc40x: Ppc40x = Ppc40x()
-    booke: BookE = BookE()
+    ppc40x: Ppc40x = Ppc40x.untouched()
+    booke: BookE = BookE.untouched()
 
     @model_validator(mode="before")
     @classmethod
@@ -147,8 +152,8 @@ class Host(Section):
     clock_skew: Annotated[int, Quantity(TIME, "-1000000h", "1000000h")] = Field(
         default=0, description="the destination's time of day minus the source's"
     )
-    source: HostSide = HostSide()
-    destination: DestinationHost = DestinationHost()
+    source: HostSide = HostSide.untouched()
+    destination: DestinationHost = DestinationHost.untouched()
 
 
 class Checks(Section):
@@ -169,14 +174,14 @@ class Checks(Section):
 class Config(Section):
     """Everything that one run depends on."""
 
-    run: Run = Run()
-    machine: Machine = Machine.model_validate({})
-    guest: Guest = Guest()
-    migration: Migration = Migration()
-    link: Link = Link()
-    host: Host = Host()
-    fault: Faults = Faults()
-    engine: Engine = Engine()
+    run: Run = Run.untouched()
+    machine: Machine = Field(default_factory=lambda: Machine.model_validate({}))
+    guest: Guest = Guest.untouched()
+    migration: Migration = Migration.untouched()
+    link: Link = Link.untouched()
+    host: Host = Host.untouched()
+    fault: Faults = Faults.untouched()
+    engine: Engine = Engine.untouched()
     checks: Checks
 
     @model_validator(mode="before")

@@ -6,13 +6,12 @@ import time
 from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from livemig.clock.clock import Clock, VirtualClock, WallClock
 from livemig.config.migration import TIME_POLICY, Migration
 from livemig.config.model import Config
 from livemig.config.presets import MachineVersionName
-from livemig.emulator.faults import faulty, longest_delay_ns
 from livemig.emulator.timers import embedded, facility
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.guests.darwin import Darwin
@@ -21,7 +20,6 @@ from livemig.guests.linux import Linux
 from livemig.guests.memory import MemoryWorkload
 from livemig.guests.periodic import Periodic
 from livemig.guests.trace import Arm, TraceGuest, arms_of
-from livemig.link.faults.link import FaultyLink
 from livemig.link.model import LinkModel
 from livemig.machine.machine import Machine, MachineSpec
 from livemig.machine.ram import PAGE, Ram
@@ -32,6 +30,9 @@ from livemig.machine.version import VERSIONS
 from livemig.migration.frames import MAX_PAGES
 from livemig.migration.settings import Convergence, Encodings, Postcopy, Settings, Throttling
 from livemig.timers.ticks import NEVER, NS_PER_S
+
+if TYPE_CHECKING:
+    from livemig.link.faults.link import FaultyLink
 
 _CHUNK_PAGES = 256
 _CHUNK_NS = 10_000_000
@@ -61,6 +62,10 @@ def machine(config: Config, side: str, born_ns: int = 0, ram: Ram | None = None)
         InputError: the trace to be replayed cannot be read.
     """
     source = side == SOURCE
+    if ram is None:
+        ram = Ram(config.machine.ram)
+        if config.machine.prealloc:
+            ram.populate()
     return Machine(
         side,
         spec(config, side),
@@ -91,6 +96,10 @@ def link(config: Config, side: str) -> LinkModel | FaultyLink:
     catch_up = 0 if config.run.clock == "virtual" else _CATCH_UP_NS
     latency = (config.link.return_latency if side == DESTINATION else 0) or config.link.latency
     model = LinkModel(config.link.bandwidth, latency, config.link.jitter, seed, catch_up)
+    if _faultless(config):
+        return model
+    from livemig.emulator.faults import faulty
+
     return faulty(config, side, model)
 
 
@@ -104,7 +113,16 @@ def answer_ns(config: Config) -> int:
 
 def fault_delay_ns(config: Config) -> int:
     """The host time by which faults may hold up a frame, one way: in virtual time none."""
-    return 0 if config.run.clock == "virtual" else int(longest_delay_ns(config.fault) / config.run.rate)
+    if config.run.clock == "virtual" or _faultless(config):
+        return 0
+    from livemig.emulator.faults import longest_delay_ns
+
+    return int(longest_delay_ns(config.fault) / config.run.rate)
+
+
+def _faultless(config: Config) -> bool:
+    """Nearly always; then what makes faults is not imported."""
+    return bool(config.fault == type(config.fault).untouched())
 
 
 def settings(config: Config) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ from livemig.qmp.server import QmpServer
 
 if TYPE_CHECKING:
     import ssl
+
+GIL_TURN_S = 0.0005
+"""How long a thread that moves bulk data may wait for the interpreter while another computes."""
 
 INTERRUPTED = 130
 """Exit code after SIGINT or SIGTERM, as shells have it."""
@@ -119,6 +123,7 @@ async def _run(
     make: Callable[[EventLog, Callable[[Notice], None]], SourceEmulator | DestinationEmulator],
     control: Control,
 ) -> Outcome:
+    sys.setswitchinterval(GIL_TURN_S)
     log = EventLog(path, side)
     servers: list[QmpServer] = []
 

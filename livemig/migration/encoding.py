@@ -162,6 +162,7 @@ def decoded(fields: dict[str, Any], payload: memoryview, before: NDArray[np.uint
         ProtocolError: a page's form is not one; guest RAM has not been touched.
     """
     content, at = before.view(np.uint8), 0
+    decompressor: zstd.Decompressor | None = None
     for row, size in enumerate(fields["sizes"].tolist()):
         form = payload[at : at + (size or PAGE)]
         at += len(form)
@@ -171,7 +172,8 @@ def decoded(fields: dict[str, Any], payload: memoryview, before: NDArray[np.uint
             elif fields["encoding"] == XBZRLE:
                 xbzrle.decode(form, content[row])
             else:
-                content[row] = np.frombuffer(zstd.decompress(form), np.uint8)
+                decompressor = decompressor or zstd.Decompressor()
+                content[row] = np.frombuffer(decompressor.page(form), np.uint8)
         except ValueError as problem:
             raise ProtocolError("encoded", "payload", f"the {row + 1}. page: {problem}") from None
     return content.view(np.uint64)

@@ -30,7 +30,8 @@ def test_the_defaults_in_units():
     assert defaults == {
         "run": {"seed": 1, "duration": "2s", "clock": "virtual", "rate": 1.0},
         "machine": {
-            "model": "g3beige", "cpus": 1, "ram": "64MiB", "timebase_hz": "16.6MHz", "decrementer_bits": 32,
+            "model": "g3beige", "cpus": 1, "ram": "64MiB", "prealloc": False,
+            "timebase_hz": "16.6MHz", "decrementer_bits": 32,
             "trigger": "edge", "small_values": "wait", "underflow_at": "zero", "reset_decrementer": "clock",
             "hdecr_bits": 0, "hdecr_trigger": "edge", "hdecr_in_nap": "discarded",
             "wrap": "ignored",

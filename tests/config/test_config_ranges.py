@@ -111,6 +111,7 @@ RANGES = {
 CHOICES = {
     "run.clock": ("virtual", "wall"),
     "machine.model": ("g3beige", "mac99", "pseries", "powernv", "ppc405", "e500"),
+    "machine.prealloc": (True, False),
     "machine.hdecr_trigger": ("edge", "level"),
     "machine.hdecr_in_nap": ("discarded", "pending"),
     "machine.booke.intervals": ("e500", "440"),

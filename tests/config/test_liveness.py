@@ -205,6 +205,7 @@ CHANGES: dict[str, list[str]] = {
 # these do not show in the logs of a pure pair; where they are watched
 ELSEWHERE = {
     "machine.booke.intervals": "tests/config/test_timers.py: which bits may be chosen",
+    "machine.prealloc": "tests/machine/test_ram.py, tests/launch/qemu/test_engine_workload.py",
     "run.clock": "tests/e2e/test_pair.py: wall time",
     "run.rate": "tests/clock/test_clocks.py",
     "migration.connect_timeout": "below",

@@ -43,6 +43,7 @@ BUSY = ["guest.memory.dirty_rate=60MiB/s", "migration.max_passes=15"]
         [*BUSY, "migration.dirty_limit=true"],
         [*BUSY, "migration.xbzrle=true"],
         [*BUSY, "migration.xbzrle=true", "migration.xbzrle_cache_size=256KiB", "migration.compression=zstd"],
+        [*BUSY, "migration.transport=tcp", "migration.multifd_channels=2", "migration.compression=zstd"],
         [*BUSY, "migration.convergence=ramp", "migration.ramp_cooldown=100ms"],
         [*BUSY, "migration.convergence=stepped", "migration.downtime_delay=20s"],
     ],

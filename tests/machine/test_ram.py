@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livemig.config.model import Config
+from livemig.emulator.build import machine
 from livemig.guests.draws import Stream, draw, draws
 from livemig.guests.memory import MemoryWorkload
 from livemig.machine.ram import PAGE, Ram
@@ -128,3 +133,47 @@ def test_the_rate_is_pages_a_second_and_localities_are_what_they_say() -> None:
     assert spread.min() > 50  # 100 each is even
     in_hot = int((hot.pages(0, 5000) < 5).sum())
     assert 4500 < in_hot < 4700  # 90 % by design, and a tenth of the rest
+
+
+def resident() -> int:
+    """Bytes of this process that the host has given it."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+
+
+def test_populated_ram_is_the_process_s_at_once_and_zero() -> None:
+    size = 32 << 20
+    before = resident()
+    ram = Ram(size)
+    assert resident() - before < size // 4
+    ram.populate()
+    assert resident() - before > size * 3 // 4
+    assert len(ram.take_dirty()) == 0
+    assert ram.zero(np.arange(ram.page_count)).all()
+    ram.close()
+
+
+def test_machine_prealloc_populates() -> None:
+    size = 32 << 20
+    for prealloc, few in ((False, True), (True, False)):
+        config = Config.model_validate({"machine": {"ram": "32MiB", "prealloc": prealloc}})
+        before = resident()
+        ram = machine(config, "destination").ram
+        assert (resident() - before < size // 4) == few
+        ram.close()
+
+
+def test_a_digest_of_more_than_a_block_is_of_the_digests_of_its_blocks() -> None:
+    block = 64 << 20
+    ram = Ram(block + PAGE)
+    ram.words[7], ram.words[-1] = 7, 9
+    parts = [xxhash.xxh3_128_digest(bytes(part)) for part in (ram.memory[:block], ram.memory[block:])]
+    assert ram.digest() == xxhash.xxh3_128_hexdigest(b"".join(parts))
+    ram.words[-1, -1] = 8
+    assert ram.digest() != xxhash.xxh3_128_hexdigest(b"".join(parts))
+    ram.close()
+
+
+def test_a_page_whose_last_word_alone_is_set_is_not_zero() -> None:
+    ram = Ram(600 * PAGE)
+    ram.words[1, -1] = ram.words[599, 1] = 1
+    assert np.flatnonzero(~ram.zero(np.arange(600))).tolist() == [1, 599]

@@ -185,7 +185,7 @@ def test_a_page_that_does_not_get_smaller_goes_as_it_is() -> None:
     assert zstd.Compressor(1).page(noise) is None
     packed = zstd.Compressor(1).page(bytes(PAGE))
     assert packed is not None
-    assert zstd.decompress(memoryview(packed)) == bytes(PAGE)
+    assert zstd.Decompressor().page(memoryview(packed)) == bytes(PAGE)
 
 
 def test_without_the_library_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,4 +193,4 @@ def test_without_the_library_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(UsageError, match=r"migration.compression = \"zstd\" needs zstandard: pip install"):
         Encoder(Encodings(zstd=True), Ram(PAGE))
     with pytest.raises(ValueError, match="needs zstandard"):
-        zstd.decompress(memoryview(b""))
+        zstd.Decompressor()

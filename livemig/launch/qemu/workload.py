@@ -51,7 +51,7 @@ def workload(config: Config, config_file: str, source: Binary) -> Workload:
         hz,
         None if engine.kernel else _orders(config, config_file, hz),
         tuple(_kernel(config)),
-        tuple(shlex.split(engine.arguments)),
+        ("-mem-prealloc",) * machine.prealloc + tuple(shlex.split(engine.arguments)),
     )
 
 

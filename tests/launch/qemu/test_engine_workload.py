@@ -169,6 +169,11 @@ def test_arguments_are_quoted_as_for_a_shell(base: str) -> None:
     assert line(base, ["engine.arguments=-rtc 'base=utc, clock=vm'"])[-2:] == ["-rtc", "base=utc, clock=vm"]
 
 
+def test_prealloc_is_qemu_s_mem_prealloc(base: str) -> None:
+    assert "-mem-prealloc" in line(base, ["machine.prealloc=true"])
+    assert "-mem-prealloc" not in line(base, [])
+
+
 def test_a_destination_waits_for_its_guest_and_stays_paused(base: str) -> None:
     words = command(OLD, loaded(base), "g3beige", Path("log"), Path("qmp"), "unix:in")
     assert words[words.index("-incoming") + 1] == "unix:in"
