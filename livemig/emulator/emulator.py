@@ -38,6 +38,10 @@ from livemig.timers.ticks import NEVER, NS_PER_S
 _LOG_EVERY_NS = 1_000_000_000
 _WALL_LOG_EVERY_NS = 50_000_000
 _FLUSH_S = 5
+_MOST_AHEAD = 16 << 20
+"""Bytes of a pass that may wait for the connection to take them."""
+_LOOK_NS = 1_000_000
+"""How long until it is looked again whether it has."""
 _OWN_GUEST = (RunState.RUNNING, RunState.PAUSED, RunState.FINISH_MIGRATE)
 
 
@@ -201,7 +205,9 @@ class Emulator(Operated):
 
     def next_due(self) -> int | None:
         """The next instant at which anything but the CPUs happens, as far as is known; None: not until it is told."""
-        instants = [at for at in (self.side.due, self._begins(self.clock.now())) if at is not None]
+        now = self.clock.now()
+        due = now + _LOOK_NS if self._too_far_ahead() else self.side.due
+        instants = [at for at in (due, self._begins(now)) if at is not None]
         if self._inbox:
             instants.append(self._inbox[0][0])
         own_time = self.machine.state in _OWN_GUEST
@@ -216,6 +222,12 @@ class Emulator(Operated):
         if (strikes := self.mishaps.next_ns) < NEVER:
             instants.append(strikes)
         return min(instants, default=None)
+
+    def _too_far_ahead(self) -> bool:
+        """In wall time a pass goes no faster than the connection takes it."""
+        if self.clock.virtual or self._channel is None or not isinstance(self.side, Source):
+            return False
+        return self.side.can_wait and self._channel.ahead > _MOST_AHEAD
 
     def _act(self, now: int) -> None:
         for order in self._take_orders():
@@ -245,8 +257,10 @@ class Emulator(Operated):
                 self.hops.begin(self.side, now)
             else:
                 self.begin(now)
-        while self.side.due is not None and self.side.due <= now:
+        while self.side.due is not None and self.side.due <= now and not self._too_far_ahead():
             self.side.tick(now)
+            if not self.clock.virtual:
+                self._post()
         self.side.keep_in_step(now)
         self._post()
         self._change_roles(now)

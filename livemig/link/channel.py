@@ -70,6 +70,11 @@ class Channel(ABC):
     def signs_of_life(self) -> int:
         """How many the peer sent between frames: its process is there."""
 
+    @property
+    def ahead(self) -> int:
+        """Bytes that were posted and are not written yet; 0 where they are written as they are posted."""
+        return 0
+
     @abstractmethod
     def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
         """Let the peer write pages to `memory` from now on, and send from it; not while `receive` waits."""

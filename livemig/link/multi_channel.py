@@ -54,6 +54,10 @@ class MultiChannel(Channel, Breakable):
     def signs_of_life(self) -> int:
         return sum(channel.signs_of_life for channel in self._all)
 
+    @property
+    def ahead(self) -> int:
+        return sum(channel.ahead for channel in self._all)
+
     def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
         for channel in self._all:
             channel.grant(memory, watch)

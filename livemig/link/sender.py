@@ -15,6 +15,8 @@ from livemig.link.buffers import Buffers
 from livemig.link.faults.harm import NO_HARM, Harm, harmed
 from livemig.link.outbound import Outbound
 from livemig.link.stream import Stream
+from livemig.machine.ram import PAGE
+from livemig.migration.fields import as_runs
 from livemig.migration.frames import ALIVE, Frame
 
 
@@ -50,6 +52,7 @@ class Sender:
         """Why nothing is written any more."""
         self.written = 0
         """Bytes of frames."""
+        self._queued = self._done = 0
         self._stream, self._outbound, self._alive_every = stream, outbound, alive_every
         self._queue: queue.SimpleQueue[Outgoing | Mark | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
@@ -57,8 +60,15 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name="livemig-send", daemon=True)
         self._thread.start()
 
+    @property
+    def ahead(self) -> int:
+        """Bytes of frames that are queued, of those that are begun all."""
+        return self._queued - self._done
+
     def put(self, item: Outgoing | Mark) -> None:
         """Queue a frame or a mark."""
+        if isinstance(item, Outgoing):
+            self._queued += _size(item)
         self._queue.put(item)
 
     def fall_silent(self) -> None:
@@ -107,6 +117,7 @@ class Sender:
             header = ()
         if header:
             self._put(*header)
+        self._done += _size(item)
 
     def _harm(self, item: Outgoing, payload: Iterator[Buffers]) -> None:
         for pauses, part in harmed(item.header, payload, item.harm):
@@ -127,3 +138,9 @@ class Sender:
             else:
                 self._stopped.wait(self._alive_every)
                 self._stream.write(ALIVE)
+
+
+def _size(item: Outgoing) -> int:
+    frame = item.frame
+    content = int(as_runs(frame.fields["runs"])[:, 1].sum()) * PAGE if frame.carries_pages else len(frame.payload)
+    return len(item.header) + content

@@ -62,6 +62,10 @@ class SocketChannel(Channel, Breakable):
     def signs_of_life(self) -> int:
         return self._inbound.alive
 
+    @property
+    def ahead(self) -> int:
+        return self._sender.ahead
+
     def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
         self._inbound.memory = self._outbound.memory = memory
         self._outbound.watch = watch

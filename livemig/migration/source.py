@@ -79,6 +79,11 @@ class Source(AfterSwitchover):
         self._due = value
 
     @property
+    def can_wait(self) -> bool:
+        """What is due next is more of a pass, for which it is early enough when the line has taken what came before."""
+        return self.status is Status.ACTIVE and self._due is not None and self._due == self.due
+
+    @property
     def asked(self) -> bool:
         """A frame that must be answered is on its way: what was asked for, or a probe."""
         return self._asked or self.peer.waiting
