@@ -36,7 +36,7 @@ PERIOD = 10_000_000
 """Of the guest's decrementer, in ticks; 100 MHz."""
 LIMIT = 10**11
 """Bytes a second: none."""
-_POLL_S = 0.002
+_POLL_S = 0.01
 _START_NS = 60_000_000_000
 _MIB = 1 << 20
 

@@ -40,7 +40,7 @@ _WALL_LOG_EVERY_NS = 50_000_000
 _FLUSH_S = 5
 _MOST_AHEAD = 16 << 20
 """Bytes of a pass that may wait for the connection to take them."""
-_LOOK_NS = 1_000_000
+_LOOK_NS = 2_000_000
 """How long until it is looked again whether it has."""
 _OWN_GUEST = (RunState.RUNNING, RunState.PAUSED, RunState.FINISH_MIGRATE)
 
