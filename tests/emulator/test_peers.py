@@ -188,31 +188,17 @@ def test_a_source_that_stops_dead_is_given_up_by_the_destination(tmp_path: Path)
 
 
 def test_a_damaged_page_ends_the_migration_by_name_and_the_source_learns_of_it(tmp_path: Path) -> None:
-<<<<<<< HEAD
     """A proxy between the two turns one bit of the first page's content, to which the guest does not write meanwhile:
     else it would be sent once more."""
     still = ("virtual", "--set", "guest.memory.dirty_rate=0B/s")
-=======
-    """A proxy between the two turns one bit of the first page's content; the guest writes to none on its way, or it
-    would come once more and be right."""
-    still = "--set", "guest.memory.dirty_rate=0B/s"
->>>>>>> 86323bc (RAM is private and in large pages where the host has them, or all taken beforehand; stream measures encodings and how long a CPU waits for a page, qemu_precopy a migration beside a real QEMU's, convergence the rule in whole pages; a configuration is built in one piece)
     uri, front = f"unix:{tmp_path}/back", f"unix:{tmp_path}/front"
     proxy = socket.socket(socket.AF_UNIX)
     proxy.bind(f"{tmp_path}/front")
     proxy.listen()
     (tmp_path / "far").mkdir()
-<<<<<<< HEAD
     with proxy, side(tmp_path / "far", "destination", uri) as destination, side(
         tmp_path, "source", front, *still
     ) as source:
-=======
-    with (
-        proxy,
-        side(tmp_path / "far", "destination", uri) as destination,
-        side(tmp_path, "source", front, "virtual", *still) as source,
-    ):
->>>>>>> 86323bc (RAM is private and in large pages where the host has them, or all taken beforehand; stream measures encodings and how long a CPU waits for a page, qemu_precopy a migration beside a real QEMU's, convergence the rule in whole pages; a configuration is built in one piece)
         back = connect(tmp_path / "back")
         near, _ = proxy.accept()
         _relay(near, back)
