@@ -105,6 +105,7 @@ def _embedded(random: Random) -> dict[str, Value]:
         "guest.embedded.period": f"{_log_uniform(random, 2_000, 50_000)}us",
         "guest.embedded.fit": random.choice((True, False)),
         "guest.embedded.fit_bit": 20,
+        "guest.embedded.watchdog_bit": 28 if model == "ppc405" else 33,  # no host stands for so long
     }
 
 
