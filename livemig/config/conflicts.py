@@ -171,6 +171,15 @@ def _embedded(config: Config) -> Iterator[Conflict]:
 
 
 def _faults(config: Config) -> Iterator[Conflict]:
+    kill = config.fault.kill
+    if config.fault.restart.enabled and not (kill.enabled and kill.side == "destination"):
+        yield Conflict(
+            ("fault.restart.enabled", "fault.kill.enabled", "fault.kill.side"),
+            "there is no destination that is killed",
+            'fault.kill.enabled = true and fault.kill.side = "destination"',
+        )
+    if config.fault.restart.enabled and config.migration.hops > 1:
+        yield Conflict(("fault.restart.enabled", "migration.hops"), "a guest hops between the same two", "1 hop")
     for name, fault in config.fault:
         if not fault.enabled:
             continue

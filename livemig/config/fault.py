@@ -160,6 +160,15 @@ class Kill(AtSide):
     """The emulator's process dies."""
 
 
+class Restart(Fault):
+    """The destination that `kill` ended is started again, with nothing in it; a source that still has the guest then
+    migrates anew."""
+
+    after: Annotated[int, Quantity(TIME, "0ns", "1h")] = Field(
+        default=TIME.parse("50ms"), description="how long after its death"
+    )
+
+
 class Duplicate(Fault):
     """Further sources connect and say hello while one migrates, as when somebody has started a migration twice."""
 
@@ -198,5 +207,6 @@ class Faults(Section):
     pause: Pause = Pause.untouched()
     steal: Steal = Steal.untouched()
     kill: Kill = Kill.untouched()
+    restart: Restart = Restart.untouched()
     duplicate: Duplicate = Duplicate.untouched()
     dirty_burst: DirtyBurst = DirtyBurst.untouched()

@@ -56,7 +56,7 @@ class DestinationEmulator(Emulator):
     Args:
         listener: or a file in which a source's stream is; None if the peer is brought (:meth:`Emulator.use`), or
             ``incoming`` is deferred.
-        credentials: for TLS; None: it is not spoken.
+        credentials: for TLS; None: it is not spoken. born_ns: when it is started.
     """
 
     def __init__(
@@ -68,9 +68,11 @@ class DestinationEmulator(Emulator):
         watch: Callable[[Notice], None] = lambda notice: None,
         credentials: ssl.SSLContext | None = None,
         incoming: Incoming = NOWHERE,
+        born_ns: int = 0,
     ) -> None:
         patience_ns, cuts = config.migration.peer_timeout + build.fault_delay_ns(config), build.cuts(config)
-        super().__init__(build.machine(config, DESTINATION), clock, log, config.run.duration, watch, patience_ns, cuts)
+        machine = build.machine(config, DESTINATION, born_ns)
+        super().__init__(machine, clock, log, config.run.duration, watch, patience_ns, cuts)
         self.lay(config, build.link(config, DESTINATION))
         parts = (build.host(config, DESTINATION), self.wire, build.settings(config), self.emit)
         self.hops = Hops(config, DESTINATION, parts)

@@ -100,11 +100,13 @@ def run_destination(
     control: Control,
     credentials: ssl.SSLContext | None = None,
     incoming: Incoming = NOWHERE,
+    again: bool = False,
 ) -> Outcome:
     """Run the destination, for the first source that says hello at ``listener``, or from a file, or when it is told to.
 
     Args:
         credentials: for TLS. incoming: what is known of where the source comes to.
+        again: it takes the place of one that died, and goes on with its log.
 
     Raises:
         LivemigError: it could not start, or could not write its log.
@@ -112,9 +114,13 @@ def run_destination(
 
     def make(events: EventLog, watch: Callable[[Notice], None]) -> DestinationEmulator:
         clock = build.clock(config, control.epoch_ns)
-        return DestinationEmulator(config, clock, events, listener, watch, credentials, incoming)
+        born_ns = clock.now() if again else 0
+        emulator = DestinationEmulator(config, clock, events, listener, watch, credentials, incoming, born_ns)
+        if again:
+            emulator.emit(born_ns, "fault_injected", fault="restart", on="")
+        return emulator
 
-    return trio.run(_run, DESTINATION, log, make, control)
+    return trio.run(_run, DESTINATION, log, make, control, again)
 
 
 async def _run(
@@ -122,9 +128,10 @@ async def _run(
     path: Path,
     make: Callable[[EventLog, Callable[[Notice], None]], SourceEmulator | DestinationEmulator],
     control: Control,
+    again: bool = False,
 ) -> Outcome:
     sys.setswitchinterval(GIL_TURN_S)
-    log = EventLog(path, side)
+    log = EventLog(path, side, path.open("ab") if again else None)
     servers: list[QmpServer] = []
 
     def watch(notice: Notice) -> None:

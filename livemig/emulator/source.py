@@ -138,6 +138,11 @@ class SourceEmulator(Emulator):
         self.source = self.side = self.hops.source(self.machine)
         self._phase, self._start_ns = _Phase.WAITING, self.clock.now()
 
+    def again(self) -> None:
+        """Another migration, now, after one that came to nothing, to a peer that has been reached."""
+        self._begin_anew()
+        self.connected()
+
     def retune(self) -> None:
         super().retune()
         if self.source is not self.side and self._before is None:
@@ -250,9 +255,9 @@ class SourceEmulator(Emulator):
             self.connected()
         self._tell()
 
-    def reach_for_nobody(self) -> None:
-        """There is nobody to be reached."""
-        self._phase = _Phase.CONNECTING
+    def reach_for_nobody(self, uri: str) -> None:
+        """There is nobody to be reached at ``uri``."""
+        self._uri, self._phase = uri, _Phase.CONNECTING
 
     def connected(self) -> None:
         """The peer has been reached, where ``migrate`` said or without it."""

@@ -51,6 +51,10 @@ class Child:
             self._reap()
         return self.exit_code is not None
 
+    def go(self) -> None:
+        """What waits for its :func:`turn` need not any more."""
+        self._lifeline.send(b"\1")
+
     def let_go(self) -> None:
         """Tell it, by the end of its lifeline, that it is not needed any more."""
         self._lifeline.close()
@@ -70,6 +74,12 @@ class Child:
         pid, status = os.waitpid(self.pid, flags)
         if pid:
             self.exit_code = os.waitstatus_to_exitcode(status)
+
+
+def turn(control: Control) -> bool:
+    """In the child: wait until it is told to :meth:`Child.go`; False: it never will be."""
+    assert control.lifeline is not None
+    return bool(control.lifeline.recv(1))
 
 
 def _become(side: str, run: Callable[[], Outcome]) -> None:

@@ -35,6 +35,7 @@ from livemig.migration.source import Source
 from livemig.migration.status import Status
 from livemig.timers.ticks import NEVER
 
+_NOBODY = "the destination"
 _LOOK_NS = 1_000_000
 """How often it is looked whether the source has been let in."""
 _GONE = "the wait for a frame"
@@ -302,11 +303,38 @@ class _Pair:
         self._killed.append(side)
         if side is self._destination and self._source.side.status is Status.NONE and now <= migration.start:
             self._connected = False
-            self._source.reach_for_nobody()
-            gone = ConnectTimeout("the destination", migration.connect_timeout)
+            self._source.reach_for_nobody(_NOBODY)
+            gone = ConnectTimeout(_NOBODY, migration.connect_timeout)
             self._at(migration.start + migration.connect_timeout, partial(self._lose, self._source, error=gone))
         elif self._connected:
             self._hang_up(side, now)
+        if side is self._destination and self._config.fault.restart.enabled:
+            self._at(now + self._config.fault.restart.after, self._restart)
+
+    def _restart(self, now: int) -> None:
+        """Another destination, in the place of the one that died."""
+        clock, dead = VirtualClock(now), self._destination
+        self._destination = DestinationEmulator(self._config, clock, dead.log, None, born_ns=now)
+        self._destination.emit(now, "fault_injected", fault="restart", on="")
+        self._running.append(self._destination)
+        self._again(now)
+
+    def _again(self, now: int) -> None:
+        """The source migrates anew, as soon as it knows that it must; if it still has the guest."""
+        source = self._source
+        if source not in self._running or source.owner != SOURCE:
+            return
+        if source.side.status not in (Status.FAILED, Status.CANCELLED):
+            self._at(now + _LOOK_NS, self._again)
+            return
+        self._live(source, now)
+        self._live(self._destination, now)
+        if isinstance(source.wire, FaultyLink):
+            source.wire.mend(now)
+        source.again()
+        self._pipes = self._connect()
+        self._connected = True
+        self._destination.gate.admit(Frame("hello", now, now))
 
     def _after_hops(self, torn: tuple[str, ...]) -> PairOutcome:
         """How the last hop that was begun ended, and who has the guest; each side plays another role by then."""
@@ -323,12 +351,13 @@ class _Pair:
         torn = tuple(name for name, side in ((SOURCE, source), (DESTINATION, destination)) if side in self._killed)
         if max(source.hops.number, destination.hops.number) > 1:
             return self._after_hops(torn)
+        if any(side is not source and side.side.owner == DESTINATION for side in self._killed):
+            return PairOutcome("completed", "none", "the destination, which had the guest, was killed", torn)
         if destination.side.owner == DESTINATION:
-            if destination in self._killed:
-                return PairOutcome("completed", "none", "the destination, which had the guest, was killed", torn)
             return replace(arrived(destination.progress()), torn=torn)
         if source in self._killed:
             return PairOutcome("failed", "none", "the source, which had the guest, was killed", torn)
         side = source.side
-        outcome = PairOutcome(str(side.status), side.owner, side.reason or "no migration was begun")
+        status = source.told().get("status", "none")  # while nobody is reached it is setup already
+        outcome = PairOutcome(status, side.owner, side.reason or "no migration was begun")
         return replace(outcome, torn=torn)

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from livemig.config.model import Config
-from livemig.emulator.process import run_destination, run_source
+from livemig.emulator.process import Outcome, run_destination, run_source
 from livemig.errors import LinkError, PeerLost, QmpError, plain
 from livemig.events.schema import DESTINATION, SOURCE
-from livemig.launch.child import Child
+from livemig.launch.child import Child, turn
 from livemig.launch.outcome import PairOutcome, arrived
+from livemig.launch.restart import Restart, without_death
 from livemig.link.stream_file import Stored
 from livemig.link.uri import close, listen
 from livemig.migration.status import Status
@@ -57,12 +58,16 @@ STREAM = "migration.stream"
 """In the run directory: what the source wrote, where the transport is a file."""
 
 _CONNECT_NS = 10_000_000_000
+_UNUSED = Outcome("none", "", "none")
+"""How a process ends that never had its turn."""
 _PATIENCE_S = 5
 """How long a side that was told to quit may take."""
 
 
 @dataclass(slots=True)
-class _Side:
+class Sided:
+    """A side's process, and what it said last."""
+
     child: Child
     path: Path
     over: trio.Event = field(default_factory=trio.Event)
@@ -99,10 +104,10 @@ def run_pair(
         stored = Stored(str(directory / STREAM), awaited=True)
         listener, uri = None, f"file:{stored.path}"
         if transport != "file":
-            listener, uri = _listen(transport, private, network)
+            listener, uri = _listen(transport, private, network, "migrate")
             stack.callback(listener.close)
         epoch_ns = time.monotonic_ns()
-        sides: dict[str, _Side] = {}
+        sides: dict[str, Sided] = {}
 
         def destination(control: Any) -> Any:
             return run_destination(config, directory / "destination.jsonl", listener or stored, control, credentials)
@@ -114,21 +119,56 @@ def run_pair(
 
         gc.freeze()  # what was imported stays: no process need look through it, or copy its pages
         for name, run in ((DESTINATION, destination), (SOURCE, source)):
-            qmp, path = _control(name, private, attached.sockets, stack)
-            sides[name] = _Side(Child(name, qmp, _within(network, name, run), epoch_ns), path)
-            stack.callback(_end, sides[name].child)
+            place = _control(name, private, attached.sockets, stack)
+            sides[name] = _forked(name, place, _within(network, name, run), epoch_ns, stack)
         if listener is not None:
             listener.close()
+        restart = _spare(config, directory, private, network, credentials, epoch_ns, stack)
         try:
-            again = Recovery(config, private, transport, _host(network))
+            mend = Recovery(config, private, transport, _host(network))
             beside = _beside(sides, meanwhile, attached.watch)
-            return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress, beside, again)
+            return trio.run(_supervise, sides[SOURCE], sides[DESTINATION], uri, progress, beside, mend, restart)
         except BaseExceptionGroup as group:
             raise plain(group) from group
 
 
-def _listen(transport: str, private: Path, network: Network | None) -> tuple[socket.socket, str]:
-    where = f"unix:{private}/migrate" if transport == "unix" else f"{transport}:{_host(network)}:0"
+def _spare(
+    config: Config,
+    directory: Path,
+    private: Path,
+    network: Network | None,
+    credentials: ssl.SSLContext | None,
+    epoch_ns: int,
+    stack: ExitStack,
+) -> Restart | None:
+    """A destination that waits for its turn, with where it will listen, if there is to be one."""
+    if not config.fault.restart.enabled:
+        return None
+    listener, uri = _listen("tcp" if network else config.migration.transport, private, network, "again")
+    stack.callback(listener.close)
+
+    def run(control: Any) -> Any:
+        if not turn(control):
+            return _UNUSED
+        log = directory / "destination.jsonl"
+        return run_destination(without_death(config), log, listener, control, credentials, again=True)
+
+    qmp = _control("spare", private, None, stack)
+    spare = _forked(DESTINATION, qmp, _within(network, DESTINATION, run), epoch_ns, stack)
+    return Restart(config, spare, uri)
+
+
+def _forked(
+    side: str, place: tuple[socket.socket, Path], run: Callable[[Any], Any], epoch_ns: int, stack: ExitStack
+) -> Sided:
+    """``run`` in a process whose QMP server listens at ``place``."""
+    sided = Sided(Child(side, place[0], run, epoch_ns), place[1])
+    stack.callback(_end, sided.child)
+    return sided
+
+
+def _listen(transport: str, private: Path, network: Network | None, name: str) -> tuple[socket.socket, str]:
+    where = f"unix:{private}/{name}" if transport == "unix" else f"{transport}:{_host(network)}:0"
     with network.within(DESTINATION) if network else nullcontext():
         return listen(where, insecure=network is not None)
 
@@ -170,7 +210,7 @@ def _control(name: str, private: Path, sockets: Path | None, stack: ExitStack) -
     return listener, path
 
 
-def _beside(sides: dict[str, _Side], meanwhile: Callable[[], object], watch: Watch | None) -> list[Beside]:
+def _beside(sides: dict[str, Sided], meanwhile: Callable[[], object], watch: Watch | None) -> list[Beside]:
     """What goes on here while the pair runs."""
 
     async def think() -> None:
@@ -199,7 +239,7 @@ class Recovery:
         self._virtual = config.run.clock == "virtual"
         self._transport, self._host, self._private, self._times = transport, host, private, 0
 
-    async def mend(self, source: _Side, destination: _Side) -> None:
+    async def mend(self, source: Sided, destination: Sided) -> None:
         """Whenever both sides say that they are paused: the destination listens, the source connects."""
         while self._wanted:
             for side in (source, destination):
@@ -212,7 +252,7 @@ class Recovery:
                 told = (await destination.client.execute("query-migrate"))["socket-address"][0]
                 await source.client.execute("migrate", uri=self._uri(told), resume=True)
 
-    def hopeless(self, destination: _Side) -> bool:
+    def hopeless(self, destination: Sided) -> bool:
         """The source has ended, and the destination's time stands still until it comes back."""
         return self._wanted and self._virtual and destination.last.get("status") == Status.POSTCOPY_PAUSED
 
@@ -226,12 +266,13 @@ class Recovery:
 
 
 async def _supervise(
-    source: _Side,
-    destination: _Side,
+    source: Sided,
+    destination: Sided,
     uri: str,
     progress: Progress,
     beside: Sequence[Beside],
     again: Recovery,
+    restart: Restart | None = None,
 ) -> PairOutcome:
     async with trio.open_nursery() as nursery:
         for task in beside:
@@ -239,7 +280,11 @@ async def _supervise(
         nursery.start_soon(_drive, source, progress, uri)
         nursery.start_soon(_drive, destination, progress, None)
         nursery.start_soon(again.mend, source, destination)
+        if restart is not None:
+            nursery.start_soon(_start_again, restart, source, destination, progress)
         await source.over.wait()
+        if restart is not None and restart.began and destination.last.get("x-livemig-owner") != DESTINATION:
+            destination = restart.spare
         if uri.startswith("file:") and source.last.get("status") == Status.COMPLETED:
             await destination.over.wait()  # which begins to read only now
         if not destination.over.is_set() and (_is_idle(source, destination) or again.hopeless(destination)):
@@ -253,12 +298,19 @@ async def _supervise(
     return replace(_outcome(source, destination), torn=torn)
 
 
-def _is_idle(source: _Side, destination: _Side) -> bool:
+async def _start_again(restart: Restart, source: Sided, destination: Sided, progress: Progress) -> None:
+    if await restart.take_place(source, destination):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_drive, restart.spare, progress, None)
+            await restart.migrate_anew(source)
+
+
+def _is_idle(source: Sided, destination: Sided) -> bool:
     """The destination has no guest, and none will come: it is still waiting for a source."""
     return source.last.get("x-livemig-owner") == SOURCE or destination.last.get("status") is None
 
 
-async def _drive(side: _Side, progress: Progress, uri: str | None) -> None:
+async def _drive(side: Sided, progress: Progress, uri: str | None) -> None:
     """Follow one side until its part is over, then tell it to quit."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_watch_process, side)
@@ -274,7 +326,7 @@ async def _drive(side: _Side, progress: Progress, uri: str | None) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def _follow(side: _Side, client: QmpClient, progress: Progress) -> None:
+async def _follow(side: Sided, client: QmpClient, progress: Progress) -> None:
     async for event in client.events:
         progress(side.child.side, event)
         if event["event"] in ("X_LIVEMIG_MIGRATION", "X_LIVEMIG_ENDED"):
@@ -290,12 +342,12 @@ async def _follow(side: _Side, client: QmpClient, progress: Progress) -> None:
     raise PeerLost("its part of the scenario")
 
 
-async def _watch_process(side: _Side) -> None:
+async def _watch_process(side: Sided) -> None:
     await side.child.ended()
     side.over.set()
 
 
-def _outcome(source: _Side, destination: _Side) -> PairOutcome:
+def _outcome(source: Sided, destination: Sided) -> PairOutcome:
     """Who has the guest, from what each side last said of itself, and whether it said so at its end."""
     sends, takes = source, destination
     if max(_hop(source), _hop(destination)) % 2 == 0:
@@ -311,13 +363,13 @@ def _outcome(source: _Side, destination: _Side) -> PairOutcome:
     return PairOutcome(status, sends.last["x-livemig-owner"], reason or "no migration was begun")
 
 
-def _hop(side: _Side) -> int:
+def _hop(side: Sided) -> int:
     """The hop that it last knew of."""
     number: int = side.last.get("x-livemig-hop", 1)
     return number
 
 
-def _death(side: _Side) -> str:
+def _death(side: Sided) -> str:
     code = side.child.exit_code
     if code is None or code >= 0:
         return f"ended with exit code {code}"

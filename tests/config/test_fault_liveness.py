@@ -42,6 +42,9 @@ KINDS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "pause": ({"pause.at": "105ms"}, {**OF_SIDE, "duration": "9ms"}),
     "steal": ({"steal.at": "105ms"}, {**OF_SIDE, "duration": "12ms", "percent": 45, "period": "17ms"}),
     "kill": ({"kill.at": "105ms"}, OF_SIDE),
+    "restart": (
+        {"kill.enabled": True, "kill.side": "destination", "kill.at": "103ms"}, {"after": "20ms"},
+    ),
     "duplicate": ({"duplicate.at": "102ms"}, {"at": "103ms", "count": 2}),
     "dirty_burst": ({}, {"at": "50ms", "duration": "10ms", "rate": "2GiB/s"}),
 }

@@ -63,6 +63,11 @@ CASES: dict[str, dict[str, Any]] = {
     "kill of the source, early": {"kill": {"enabled": True, "at": "60ms"}},
     "kill of the destination, early": {"kill": {"enabled": True, "side": "destination", "at": "20ms"}},
     "kill of the destination, late": {"kill": {"enabled": True, "side": "destination", "at": "800ms"}},
+    "a destination that is killed and started again": {
+        "kill": {"enabled": True, "side": "destination", "at": "200ms"},
+        "restart": {"enabled": True, "after": "50ms"},
+        "stall": {"enabled": True, "before": "snapshot", "duration": "150ms", "direction": "to-destination"},
+    },
     "duplicate": {"duplicate": {"enabled": True, "at": "100ms"}},
     "dirty burst": {"dirty_burst": {"enabled": True, "at": "100ms", "duration": "100ms", "rate": "64MiB/s"}},
 }  # fmt: skip
