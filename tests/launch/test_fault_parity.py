@@ -59,7 +59,7 @@ CASES: dict[str, dict[str, Any]] = {
     "pause of the destination": {
         "pause": {"enabled": True, "side": "destination", "at": "500ms", "duration": "100ms"},
     },
-    "steal": {"steal": {"enabled": True, "at": "20ms", "duration": "100ms", "percent": 50, "period": "20ms"}},
+    "steal": {"steal": {"enabled": True, "at": "20ms", "duration": "500ms", "percent": 40, "period": "100ms"}},
     "kill of the source, early": {"kill": {"enabled": True, "at": "60ms"}},
     "kill of the destination, early": {"kill": {"enabled": True, "side": "destination", "at": "20ms"}},
     "kill of the destination, late": {"kill": {"enabled": True, "side": "destination", "at": "800ms"}},
