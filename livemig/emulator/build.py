@@ -19,7 +19,6 @@ from livemig.guests.guest import Guest
 from livemig.guests.linux import Linux
 from livemig.guests.memory import MemoryWorkload
 from livemig.guests.periodic import Periodic
-from livemig.guests.trace import Arm, TraceGuest, arms_of
 from livemig.link.model import LinkModel
 from livemig.machine.machine import Machine, MachineSpec
 from livemig.machine.ram import PAGE, Ram
@@ -32,6 +31,7 @@ from livemig.migration.settings import Convergence, Encodings, Postcopy, Setting
 from livemig.timers.ticks import NEVER, NS_PER_S
 
 if TYPE_CHECKING:
+    from livemig.guests.trace import Arm
     from livemig.link.faults.link import FaultyLink
 
 _CHUNK_PAGES = 256
@@ -258,6 +258,8 @@ def _decrementer_guest(config: Config, kind: str, cpu: int) -> Guest:
         linux = guest.linux
         tick = ticks(config, linux.tick)
         return Linux(seed, tick, linux.idle_per_mille, linux.decrementer_max, arm, handler, boot)
+    from livemig.guests.trace import TraceGuest  # what it imports, no other guest does
+
     traces = _traces(Path(guest.trace.file))
     return TraceGuest(traces[cpu % len(traces)], guest.trace.repeat, boot)
 
@@ -265,6 +267,7 @@ def _decrementer_guest(config: Config, kind: str, cpu: int) -> Guest:
 @cache
 def _traces(path: Path) -> list[list[Arm]]:
     from livemig.events.qemu_trace import decrementer_stores
+    from livemig.guests.trace import arms_of
 
     return [arms_of(stores) for stores in decrementer_stores(path)]
 
