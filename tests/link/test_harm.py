@@ -7,13 +7,13 @@ import time
 
 import pytest
 import trio
+from ends import STREAMS, on_trio, sockets, streams
 
 from livemig.errors import LinkError, PeerLost, ProtocolError
 from livemig.link.faults.harm import Harm, harmed
 from livemig.link.socket_channel import SocketChannel
 from livemig.link.stream import SocketStream
 from livemig.migration.frames import Frame
-from tests.link.ends import STREAMS, on_trio, sockets, streams
 
 MS = 1_000_000
 
