@@ -131,6 +131,8 @@ class Conversation(ABC):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._lose_patience, channel)
                     await self._listen(channel)
+        except* trio.ClosedResourceError:
+            pass  # this side has hung up
         except* LivemigError as group:
             error = plain(group)
             assert isinstance(error, LivemigError)

@@ -4,6 +4,8 @@ The connections are not in step with one another, so a frame of the main one wou
 an older copy of a page a newer one. Therefore every frame on the main connection is a fence: each of the others gets a
 `sync` with its number, and whoever receives reads none of them any further until all of them have come to it. Between
 two fences no page is sent twice; where it would be, a fence is put (`sync` on the main connection too).
+
+Pages of a postcopy go by the main connection, as QEMU's do: somebody waits for them, and is told when they have come.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ class MultiChannel(Channel, Breakable):
             channel.restrict(takes)
 
     def post(self, frame: Frame, *, not_before: float | None = None, harm: Harm = NO_HARM) -> None:
-        if "runs" in frame.fields:
+        if "runs" in frame.fields and not frame.announced:
             self._post_pages(frame, not_before, harm)
         else:
             self._fence(frame, not_before, harm)
