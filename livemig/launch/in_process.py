@@ -289,6 +289,8 @@ class _Pair:
         if side in self._running:
             self._live(side, now)
             go_on(side, now, standstill.fault, now - standstill.begin_ns)
+            if side.machine.reset_asked() is not None:  # a watchdog ran out meanwhile
+                side.at_barrier(now)
             self._plan_standstill(side)
 
     def _kill(self, side: Emulator, now: int) -> None:
