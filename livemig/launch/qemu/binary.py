@@ -85,7 +85,8 @@ def binary_of(engine: Engine, side: str, machine: str) -> Binary:
         (engine.source_binary, engine.source_root) if source else (engine.destination_binary, engine.destination_root)
     )
     wanted = engine.source_version if source else engine.destination_version
-    found = find(own or engine.binary or program(machine), root or engine.qemu_root)
+    shared = "" if "/" in own else engine.qemu_root  # A side's own program is where its path says.
+    found = find(own or engine.binary or program(machine), root or shared)
     if wanted and not f"{found.release}.".startswith(f"{wanted}."):
         raise UsageError(
             f"engine.{side}_version: this scenario is about QEMU {wanted}, and {found.path} is {found.release}; give "

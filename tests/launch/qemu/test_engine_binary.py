@@ -86,6 +86,8 @@ def test_each_side_may_have_its_own(tmp_path: Path) -> None:
     engine = Engine(source_binary=str(old), destination_root=str(tmp_path / "root"))
     assert binary_of(engine, "source", "mac99").path == str(old)
     assert binary_of(engine, "destination", "mac99").path == str(new)
+    both = Engine(source_binary=str(old), qemu_root=str(tmp_path / "root"))
+    assert [binary_of(both, side, "mac99").path for side in ("source", "destination")] == [str(old), str(new)]
 
 
 @pytest.mark.parametrize(

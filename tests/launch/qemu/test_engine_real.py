@@ -33,6 +33,10 @@ THE_HOSTS = {"lateness_bounded", "blackout_as_configured"}
 """What a busy host alone makes fail."""
 
 
+UNHURRIED = "run.duration=3s"
+"""For a guest that must cross, however busy the host."""
+
+
 def run(tmp_path: Path, machine: str, *overrides: str) -> QemuRun:
     path = str(CONFIGS / f"qemu-{machine}.toml")
     if root := os.environ.get("LIVEMIG_QEMU_ROOT"):
@@ -56,7 +60,7 @@ def children() -> set[str]:
 @pytest.mark.parametrize("machine", ["g3beige", "mac99", "pseries"])
 def test_a_live_migration_is_run_imported_and_judged(machine: str, tmp_path: Path) -> None:
     """The run directory is one of ours, and holds QEMU's own logs and the guest's own records beside."""
-    done = run(tmp_path, machine)
+    done = run(tmp_path, machine, UNHURRIED)
     stopped, restored = done.crossing.stopped, done.crossing.restored
     assert stopped is not None
     assert restored is not None
@@ -85,7 +89,7 @@ def test_a_live_migration_is_run_imported_and_judged(machine: str, tmp_path: Pat
 def test_stop_and_copy_over_tcp_with_the_interrupt_masked_at_the_stop(tmp_path: Path) -> None:
     done = run(
         tmp_path, "mac99", "engine.method=stop-and-copy", "engine.at_stop=raised", "engine.masked_loops=3000000",
-        "migration.transport=tcp",
+        "migration.transport=tcp", UNHURRIED,
     )  # fmt: skip
     assert done.crossing.stopped is not None
     stopped = done.crossing.stopped[0]
