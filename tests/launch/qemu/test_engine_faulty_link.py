@@ -1,4 +1,4 @@
-"""More faults of the link, slow ones and those that end it, on the migration stream of a real QEMU: what it makes of each, and who has the guest then.
+"""More faults of the link, slow ones and those that end it, on a real QEMU's stream: how the migration ends.
 
 The verdict itself hangs on the release; what must be alike is the migration's end, and that the guest lives on at its
 owner. 20 % of 64 MiB are sent, 12.8 MiB at least, and QEMU has 1.2 s for it.
