@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from test_control import drive, told
 
 from livemig.errors import PeerLost, QmpError
@@ -264,3 +266,29 @@ def test_the_human_monitor_speaks_as_qemus_does(tmp_path: Path) -> None:
         await leave(source, destination)
 
     assert drive(tmp_path, "virtual", body) == (0, 0)
+
+
+def test_multifd_opens_as_many_connections_as_the_parameter_says_and_one(tmp_path: Path) -> None:
+    """A destination of our own counts who comes: three for pages, and the main one."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(f"{tmp_path}/count")
+    listening.listen()
+    listening.settimeout(10)
+
+    async def body(source: QmpClient, destination: QmpClient, uri: str) -> None:
+        await source.execute("migrate-set-parameters", multifd_channels=3)
+        await source.execute("migrate-set-capabilities", capabilities=[{"capability": "multifd", "state": True}])
+        with pytest.raises(QmpError, match="Migration requires multi-channel URIs"):
+            await source.execute("migrate", uri=f"file:{tmp_path}/stream")
+        await source.execute("migrate", uri=f"unix:{tmp_path}/count")
+        came = [await trio.to_thread.run_sync(listening.accept) for _ in range(4)]
+        listening.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            await trio.to_thread.run_sync(listening.accept)
+        for sock, _ in came:
+            sock.close()
+        await told(source, "MIGRATION", status="failed")
+        await leave(source, destination)
+
+    with listening:
+        assert drive(tmp_path, "virtual", body) == (3, 3)
