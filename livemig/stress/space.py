@@ -110,10 +110,10 @@ def _embedded(random: Random) -> dict[str, Value]:
 
 
 def _watchdog_short(random: Random) -> dict[str, Value]:
-    """A watchdog of 2^17 ticks of 33 MHz or so, 4 ms, and a downtime in which it comes to its third time-out."""
-    downtime = f"{random.randrange(20_000, 300_000)}us"
-    return {**_embedded(random), "machine.model": "ppc405", "guest.embedded.watchdog_bit": 16,
-            "guest.embedded.period": "1ms", "guest.embedded.pet_every": 2, "migration.downtime": downtime}  # fmt: skip
+    """A watchdog of 2^21 ticks of 33 MHz, 63 ms, and a downtime in which it comes to its third time-out."""
+    downtime = f"{random.randrange(200_000, 700_000)}us"
+    return {**_embedded(random), "machine.model": "ppc405", "guest.embedded.watchdog_bit": 20,
+            "guest.embedded.period": "20ms", "guest.embedded.pet_every": 2, "migration.downtime": downtime}  # fmt: skip
 
 
 def _fault(kind: str, **keys: Sequence[Value]) -> Draw:
