@@ -224,6 +224,7 @@ def _follow_source(capture: Capture, count: int) -> None:
     capture.lateness = Lateness(capture.hz[0])
     index = {thread.tid: cpu for cpu, thread in enumerate(log.who.vcpus)}
     savers = {thread.tid for thread in log.who.savers}
+    loaded = {write.t_us for write in (log.who.loader.writes if log.who.loader else []) if write.loaded}
     for line in log.trace:
         if line.t_us > capture.stop.t_us:
             break
@@ -235,6 +236,9 @@ def _follow_source(capture: Capture, count: int) -> None:
             follow(seen.counting, capture.lateness, cpu, line)
         elif line.event == DECR_EXCP and line.word == "raise" and line.tid not in savers:
             capture.lateness.raised(line.t_us)
+        elif line.event == DECR_STORE and line.t_us in loaded:
+            for each in capture.cpus:
+                each.counting.reset(OPEN)
         elif line.event == DECR_STORE and line.bits == _RESET_BITS:
             for number, each in enumerate(capture.cpus):
                 each.counting.reset(point(at_reset(capture.model(0)).expiry))

@@ -157,9 +157,10 @@ def _threads(capture: Capture, foreseen: Foreseen) -> dict[int, int]:
             if read is not None and tbs and end.known:
                 here = point(tbs[-1] + signed(read.value, 32))
                 off = abs(end.gap(here.plus(near(here.low, 32, end.middle) - here.low)))
-                scores.append((off, order, cpu, thread.tid))
+                # CPUs whose DECRs are closer than that are told apart by their order alone.
+                scores.append((off * 50_000 // capture.hz[1], abs(order - cpu), order, cpu, thread.tid))
     mapping: dict[int, int] = {}
-    for _, _, cpu, tid in sorted(scores):
+    for _, _, _, cpu, tid in sorted(scores):
         if tid not in mapping and cpu not in mapping.values():
             mapping[tid] = cpu
     if len(mapping) < len(vcpus):
