@@ -6,6 +6,7 @@ import argparse
 import atexit
 import gc
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -32,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with a campaign that was interrupted")
     parser.add_argument("--shrink", type=int, default=200, metavar="N", help="runs to spend on shrinking each group")
     parser.add_argument("--save-regressions", type=Path, metavar="DIR", help="put the smallest failures here too")
+    parser.add_argument(
+        "--keep-failed", type=int, default=20, metavar="N", help="keep the logs of the first N failures of each group"
+    )
     parser.add_argument("--keep-all", type=Path, metavar="DIR", help="keep the logs of every run, not of failures only")
     parser.add_argument("--until-failure", action="store_true", help="end with the first failure")
     parser.add_argument("--html", type=Path, metavar="FILE", help="maps, groups and stories as one page")
@@ -46,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from livemig.stress.summary import as_dict, as_text
 
     _check(args)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as by Ctrl-C: what is done is kept
     order = Order(
         file=args.config,
         overrides=[*args.overrides, *([f"run.clock={args.clock}"] if args.clock else [])],
@@ -61,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         resume=args.resume,
         shrink=args.shrink,
         regressions=args.save_regressions,
+        keep_failed=args.keep_failed,
         keep_all=args.keep_all,
         heal=args.heal,
         until_failure=args.until_failure,
@@ -87,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """What would otherwise be found out only when all is done."""
-    for name, least in (("runs", 1), ("jobs", 1), ("shrink", 0), ("seed", 0)):
-        value = getattr(args, name)
+    for name, least in (("runs", 1), ("jobs", 1), ("shrink", 0), ("seed", 0), ("keep-failed", 0)):
+        value = getattr(args, name.replace("-", "_"))
         if value is not None and value < least:
             raise UsageError(f"--{name}: {value} (allowed: {least} or more)")
     for directory in (args.save_regressions, args.keep_all):

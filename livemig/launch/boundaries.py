@@ -3,10 +3,7 @@ strategy, every timer, edge and level, interrupts let in and masked. Exhaustive;
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +18,7 @@ from livemig.errors import UsageError
 from livemig.launch import run_directory
 from livemig.launch.in_process import run_in_memory
 from livemig.launch.probe import MASKED_NS, Probe, triggers
+from livemig.launch.workers import workers
 from livemig.strategies.order import LOAD_NS, SAVE_NS
 
 OFFSETS: Final = (-1, 0, 1)
@@ -131,18 +129,8 @@ def _all(lanes: list[_Task], jobs: int) -> Iterator[tuple[list[Cell], dict[str, 
     if jobs == 1:
         yield from map(_cells_of, lanes)
         return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["livemig.launch.boundaries", "livemig.analysis.judge"])
-    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts)
-    try:
+    with workers(jobs, ["livemig.launch.boundaries", "livemig.analysis.judge"]) as executor:
         yield from executor.map(_cells_of, lanes)
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C is for who waits for the results."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _cells_of(task: _Task) -> tuple[list[Cell], dict[str, int]]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-import multiprocessing
 import os
 import re
-import signal
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from importlib.util import find_spec
 
 from livemig.errors import LinkError, UsageError
+from livemig.launch.workers import workers
 from livemig.stress.campaign import InThisProcess
 
 _ADDRESS = r"(?:\w+://)?[\w.\-\[\]:%]+:\d{1,5}"
@@ -25,18 +23,8 @@ def local(jobs: int) -> Iterator[tuple[Executor, int]]:
     if jobs == 1:
         yield InThisProcess(), 1
         return
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["livemig.stress.plan"])
-    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare)
-    try:
+    with workers(jobs, ["livemig.stress.plan"]) as executor:
         yield executor, jobs
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _prepare() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.freeze()  # what was imported stays, and need not be looked through again and again
 
 
 @contextmanager

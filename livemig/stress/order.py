@@ -47,6 +47,7 @@ class Order:
     resume: bool = False
     shrink: int = 200
     regressions: Path | None = None
+    keep_failed: int = 20
     keep_all: Path | None = None
     until_failure: bool = False
     heal: bool = False
@@ -56,6 +57,11 @@ class Order:
     def store(self) -> Path:
         """Where the results go."""
         return self.out or Path(f"stress-{self.seed}.duckdb")
+
+    @property
+    def failures(self) -> Path:
+        """Where the logs of failing runs go, a directory each by its number. What is made small goes there too."""
+        return Path(f"{self.store.with_suffix('')}-failures")
 
 
 @dataclass(slots=True)
@@ -120,6 +126,7 @@ def carry_out(order: Order, progress: TextIO) -> Outcome:
             outcome.trials = list(store.trials())
     try:
         for group in () if outcome.interrupted else outcome.groups:
+            plan.attempt(group.numbers[: order.keep_failed], order.failures)
             outcome.cases.append(_small(order, plan, group))
     except KeyboardInterrupt:
         outcome.interrupted = True
@@ -165,5 +172,5 @@ def _small(order: Order, plan: Plan, group: Group) -> Case:
     """The group's smallest failure, made smaller, and written down."""
     scenario = plan.scenario(group.smallest.number)
     smallest = Shrinker(plan.file, group.signature, order.shrink).shrink(scenario)
-    return save(smallest, group.signature, order.regressions or Path(f"{order.store.with_suffix('')}-failures"))
+    return save(smallest, group.signature, order.regressions or order.failures)
 

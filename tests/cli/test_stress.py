@@ -143,10 +143,53 @@ def test_results_are_those_of_one_process_in_two(room: Path) -> None:
     assert [group["count"] for group in one["groups"]] == [group["count"] for group in two["groups"]]
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(room: Path, jobs: int) -> None:
+def below(pid: int) -> set[int]:
+    """The processes that ``pid`` has started, and those that they have."""
+    found: set[int] = set()
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        found |= {int(child)} | below(int(child))
+    return found
+
+
+def all_end(processes: set[int]) -> bool:
+    """Whether they do, within ten seconds."""
+    for _ in range(200):
+        if not any(Path(f"/proc/{pid}").exists() for pid in processes):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_whatever_ends_a_campaign_no_worker_outlives_it(room: Path, end: signal.Signals) -> None:
+    process = begun(room, "--runs", 5000, "--jobs", 2)
+    started = below(process.pid)
+    assert len(started) >= 3, "a server and two workers"
+    process.send_signal(end)
+    process.communicate(timeout=120)
+    assert process.returncode == (130 if end is signal.SIGTERM else -signal.SIGKILL)
+    assert all_end(started)
+
+
+def test_the_logs_of_failing_runs_are_kept_as_directories_and_no_more_than_asked_for(room: Path) -> None:
+    told = results(room, "--strategy", "none", "--faults", "none", "--runs", 5, "--jobs", 1, "--shrink", 0,
+                   "--keep-failed", 2, "--out", "c.duckdb", code=1)  # fmt: skip
+    assert told["failed"] == 5
+    kept = sorted(path for path in (room / "c-failures").iterdir() if path.name.isdigit())
+    assert [path.name for path in kept] == ["0", "1"]
+    for path in kept:
+        judged = subprocess.run(
+            [sys.executable, "-m", "livemig", "analyze", str(path), "--json"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert judged.returncode == 1, judged.stderr
+        assert json.loads(judged.stdout)["checks"]["no_interrupt_lost"]["verdict"] == "invalid"
+
+
+@pytest.mark.parametrize(("jobs", "end"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)])
+def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(room: Path, jobs: int, end: signal.Signals) -> None:
     process = begun(room, "--runs", 5000, "--jobs", jobs)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(end)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Traceback" not in err
