@@ -24,13 +24,15 @@ from livemig.errors import InputError, OutputError, UsageError
 from livemig.events.schema import EVENTS
 
 _TYPES: Final = {
-    "VARCHAR": "side event timer cause reason state status strategy ram_digest kind",
+    "VARCHAR": "side event timer cause reason state status strategy ram_digest kind command fault on answer what",
     "UBIGINT": "tb value tb_before tb_after",
     "UBIGINT[]": "cpu_tb",
-    "BIGINT[]": "decr_before decr_after",
+    "BIGINT[]": "decr_before decr_after vcpu_blocktime_ns",
     "VARCHAR[]": "lost",
     "VARCHAR[][]": "pending",
-    "JSON": "decr host saved",
+    "HUGEINT": "low high found",
+    "BOOLEAN": "requested",
+    "JSON": "decr host saved barriers",
 }
 """By SQL type the keys of the schema that have it; all others are BIGINT. ``decr`` is two columns in the view."""
 

@@ -11,8 +11,10 @@ import orjson
 import pytest
 
 from livemig.analysis.sql import opened
+from livemig.config.load import validated
 from livemig.errors import InputError, OutputError, UsageError
 from livemig.events.schema import EVENTS
+from livemig.launch.in_process import run_in_memory
 
 from .histories import Event, arm, irq, resume, stop
 
@@ -42,9 +44,50 @@ def test_every_key_of_the_schema_is_a_typed_column(tmp_path: Path) -> None:
     assert (types["tb"], types["t_ns"], types["decr"]) == (UNSIGNED, SIGNED, SIGNED)
     assert (types["cpu_tb"], types["cpu_decr"], types["pending"]) == ("UBIGINT[]", "BIGINT[]", "VARCHAR[][]")
     texts = {"run", "file", "side", "event", "timer", "cause", "reason", "state", "status", "strategy", "ram_digest",
-             "kind"}  # fmt: skip
+             "kind", "command", "fault", "on", "answer", "what"}  # fmt: skip
     assert {name for name, kind in types.items() if kind == "VARCHAR"} == texts
-    assert {name for name, kind in types.items() if kind == "JSON"} == {"host", "saved"}
+    assert {name for name, kind in types.items() if kind == "JSON"} == {"host", "saved", "barriers"}
+
+
+EVENTFUL: dict[str, Any] = {
+    "run": {"duration": "1s"},
+    "machine": {"ram": "1MiB"},
+    "guest": {"kind": "periodic", "memory": {"dirty_rate": "8MiB/s", "filled_percent": 100}},
+    "migration": {"start": "200ms", "downtime": "20ms", "postcopy_ram": True},
+    "link": {"bandwidth": "20Mbit/s"},
+    "fault": {
+        "clock_step": {"enabled": True, "at": "50ms"},
+        "pause": {"enabled": True, "at": "100ms"},
+        "duplicate": {"enabled": True, "at": "250ms"},
+    },
+}
+EXPECTANT = {"guest": {"kind": "script", "script": {"lines": "decr = 100\nwait 10us\nexpect decr 1\n"}}}
+
+
+def test_every_value_of_every_event_of_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    found = set()
+    for number, tables in enumerate((EVENTFUL, EXPECTANT)):
+        run = tmp_path / str(number)
+        run.mkdir()
+        written: list[tuple[str, Event]] = []
+        for name, lines in run_in_memory(validated(tables, "t.toml"))[1].items():
+            (run / name).write_bytes(lines)
+            written += [(name, orjson.loads(line)) for line in lines.splitlines()]
+        found |= {event["event"] for _, event in written}
+        rows = asked("SELECT * FROM events ORDER BY file DESC, line", run)
+        columns = [row[0] for row in asked("DESCRIBE events", run)]
+        assert len(rows) == len(written)
+        for (name, event), row in zip(written, rows, strict=True):
+            read = dict(zip(columns, row, strict=True))
+            assert read["file"] == name
+            for key, value in event.items():
+                column = "cpu_decr" if key == "decr" and isinstance(value, list) else key
+                seen = orjson.loads(read[column]) if isinstance(value, dict) else read[column]
+                assert (type(seen), seen) == (type(value), value), (event["event"], key)
+    assert found >= {
+        "guest_expected", "postcopy_fault", "page_arrived", "postcopy_ended", "second_source", "host_stopped",
+        "host_continued", "fault_injected", "state_saved", "state_restored", "migration_pass", "machine_stopped",
+    }  # fmt: skip
 
 
 def test_values_are_exact(tmp_path: Path) -> None:

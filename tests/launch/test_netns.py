@@ -188,7 +188,7 @@ def test_without_iproute2_it_is_said_what_to_install(tmp_path: Path) -> None:
 def test_who_is_not_root_is_told(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     line = "import os, sys; from livemig.launch.netns import check; from livemig.config.model import Config\n"
-    line += "os.setuid(65534)\ntry: check(Config.model_validate({'run': {'clock': 'wall'}}))\n"
+    line += "config = Config.model_validate({'run': {'clock': 'wall'}})\nos.setuid(65534)\ntry: check(config)\n"
     line += "except Exception as error: print(error.exit_code, error)"
     done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=False)
     assert done.stdout == "2 --netns: only root may make network namespaces\n", done.stderr
