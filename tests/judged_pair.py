@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pure_pair import run_here
+
 from livemig.analysis.result import Result
 from livemig.config.model import Config
-from livemig.launch.pure_pair import run_here
 
 
 def run_judged(config: Config, directory: Path) -> Result:

@@ -14,7 +14,7 @@ from livemig.config.write import scalar
 from livemig.errors import OutputError, UsageError
 from livemig.launch import run_directory
 from livemig.launch.exhibits import EXHIBITS, Exhibit, Keys, Value, toml
-from livemig.launch.pure_pair import run_here
+from livemig.launch.scenario import run_here
 
 if TYPE_CHECKING:
     from livemig.analysis.result import Result

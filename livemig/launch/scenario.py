@@ -8,7 +8,7 @@ from dataclasses import asdict
 from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from livemig.config.model import Config
 from livemig.errors import UsageError
@@ -48,7 +48,28 @@ def run_scenario(
     directory = run_directory.create(out, f"{Path(config_file).stem}-{config.migration.strategy}")
     manifest = run_directory.manifest(config, config_file)
     run_directory.write(directory, manifest)
-    outcome = _run(config, directory, progress, attached, netns)
+    result = _judged(config, manifest, directory, _run(config, directory, progress, attached, netns))
+    manifest["result"] = result.as_dict()
+    run_directory.write(directory, manifest)
+    return result
+
+
+def run_here(config: Config, config_file: str, directory: Path) -> Result:
+    """Run a pair in this process, in virtual time, and judge it: as :func:`run_scenario`, without a fork or a socket.
+
+    Args:
+        directory: is there, and empty.
+
+    Raises:
+        LivemigError: it could not be run.
+    """
+    from livemig.launch.in_process import run_in_process
+
+    return _judged(config, run_directory.manifest(config, config_file), directory, run_in_process(config, directory))
+
+
+def _judged(config: Config, manifest: dict[str, Any], directory: Path, outcome: PairOutcome) -> Result:
+    """What a pair has written to ``directory``, with its twin and all that is known of it."""
     if config.checks.twin:
         from livemig.emulator.twin import run_twin
 
@@ -58,10 +79,7 @@ def run_scenario(
     run_directory.write(directory, manifest)
     from livemig.analysis.judge import judge
 
-    result = judge(directory)
-    manifest["result"] = result.as_dict()
-    run_directory.write(directory, manifest)
-    return result
+    return judge(directory)
 
 
 def _in_one_process(config: Config) -> bool:

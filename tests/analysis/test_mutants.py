@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pure_pair import run_pure
 
 from livemig.analysis.judge import judge
 from livemig.analysis.result import Result
 from livemig.config.model import Config
 from livemig.launch import run_directory
-from livemig.launch.pure_pair import run_pure
 from livemig.machine.cpu import TimerState
 from livemig.machine.time_state import HostView, TimeState
 from livemig.strategies.strategy import Saved

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pure_pair import run_pure
 
 from livemig.config.keys import leaves, tables
 from livemig.config.load import load
 from livemig.config.model import Config
-from livemig.launch.pure_pair import run_pure
 
 BASE = """
 [run]

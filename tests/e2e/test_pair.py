@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pure_pair import run_pure
 
 from livemig.config.load import load
-from livemig.launch.pure_pair import run_pure
 from livemig.strategies.table import STRATEGIES
 
 ROOT = Path(__file__).parents[2]

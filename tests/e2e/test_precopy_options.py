@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pure_pair import run_pure
 
 from livemig.config.load import load
-from livemig.launch.pure_pair import run_pure
 
 SCENARIO = """
 [run]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pure_pair import run_pure
 
 from livemig.config.load import load
-from livemig.launch.pure_pair import run_pure
 
 SCENARIO = """
 [run]

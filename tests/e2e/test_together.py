@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from judged_pair import events
+from pure_pair import run_pure
 
 from livemig.analysis.judge import judge
 from livemig.analysis.result import Result
 from livemig.config.load import validated
 from livemig.config.model import Config
-from livemig.launch.pure_pair import run_pure
 from livemig.launch.scenario import run_scenario
 
 GUEST = {"kind": "periodic", "memory": {"dirty_rate": "8MiB/s", "filled_percent": 100}}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import orjson
 import pytest
+from pure_pair import run_pure
 
 from livemig.config.model import Config
 from livemig.errors import OutputError
 from livemig.events.log import EventLog
 from livemig.events.schema import EVENTS
-from livemig.launch.pure_pair import run_pure
 
 MASKED = Config.model_validate(
     {

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pure_pair import run_pure
 
 from livemig.config.model import Config
 from livemig.launch.in_process import run_in_memory, run_in_process
 from livemig.launch.pair import run_pair
-from livemig.launch.pure_pair import run_pure
 from livemig.stress.order import Order, plan_of
 from livemig.stress.space import FEATURES
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from judged_pair import run_judged
+from pure_pair import run_pure
 
 from livemig.config.load import load
 from livemig.emulator.twin import run_twin
-from livemig.launch.pure_pair import run_pure
 
 HZ = 33_333_333
 BARK_TB, RESET_TB = 9 << 20, 11 << 20

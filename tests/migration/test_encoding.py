@@ -11,11 +11,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from judged_pair import events, run_judged
+from pure_pair import run_pure
 
 from livemig.config.load import validated
 from livemig.config.model import Config
 from livemig.errors import ProtocolError, UsageError
-from livemig.launch.pure_pair import run_pure
 from livemig.link.inbound import Inbound
 from livemig.link.outbound import Outbound
 from livemig.machine.ram import PAGE, Ram

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from geometric import early_look, whole_passes
 from judged_pair import events
+from pure_pair import run_pure
 
 from benchmarks.convergence import whole_chunks
 from livemig.config.load import validated
-from livemig.launch.pure_pair import run_pure
 
 RAM = 64 << 20
 LINK = 125_000_000

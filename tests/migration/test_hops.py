@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import orjson
 import pytest
+from pure_pair import run_here
 
 from livemig.analysis.result import Result, exit_code
 from livemig.analysis.text import verdict_text
 from livemig.config.model import Config
-from livemig.launch.pure_pair import run_here
 from livemig.machine.time_state import HostView, TimeState
 from livemig.strategies.strategy import Saved
 from livemig.strategies.table import STRATEGIES

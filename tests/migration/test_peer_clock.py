@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from judged_pair import events
+from pure_pair import run_here, run_pure
 
 from livemig.analysis.result import Result
 from livemig.config.load import validated
 from livemig.config.model import Config
 from livemig.errors import ProtocolError
-from livemig.launch.pure_pair import run_here, run_pure
 from livemig.machine.time_state import HostView, TimeState
 from livemig.migration.frames import Frame
 from livemig.migration.peer_clock import FIRST, PeerClockMeter
@@ -139,7 +139,7 @@ def test_without_a_measurement_no_bound_is_claimed(tmp_path: Path, monkeypatch: 
 
 
 def test_a_reply_that_nobody_asked_for_and_a_probe_before_hello_are_refused(tmp_path: Path) -> None:
-    from livemig.launch.pure_pair import _DestinationHalf, _SourceHalf
+    from pure_pair import _DestinationHalf, _SourceHalf
 
     source, destination = _SourceHalf(config(), tmp_path), _DestinationHalf(config(), tmp_path)
     source.machine.boot(0)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from judged_pair import events, run_judged
+from pure_pair import run_pure
 
 from livemig.analysis.result import Result
 from livemig.config.model import Config
@@ -18,7 +19,6 @@ from livemig.emulator import build
 from livemig.emulator.conversation import Conversation
 from livemig.emulator.emulator import Emulator
 from livemig.launch.in_process import run_in_process
-from livemig.launch.pure_pair import run_pure
 from livemig.migration.frames import Frame
 from livemig.migration.passes import Pass
 from livemig.migration.postcopy_source import PostcopySource
@@ -110,7 +110,7 @@ def test_every_page_arrives_once_and_as_it_was_sent(tmp_path: Path) -> None:
 
 
 def test_a_page_that_differs_on_arrival_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from livemig.launch import pure_pair
+    import pure_pair
 
     copy = pure_pair._copy
 

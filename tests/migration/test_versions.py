@@ -13,6 +13,7 @@ from typing import Any
 import msgpack
 import orjson
 import pytest
+from pure_pair import run_pure
 from test_sides import Duo
 
 from livemig.analysis.judge import judge
@@ -21,7 +22,6 @@ from livemig.config.load import validated
 from livemig.config.model import Config
 from livemig.errors import ConfigError, ProtocolError
 from livemig.launch import run_directory
-from livemig.launch.pure_pair import run_pure
 from livemig.migration.status import Status
 from livemig.strategies.table import STRATEGIES
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pure_pair import run_pure
 
 from livemig.config.load import validated
-from livemig.launch.pure_pair import run_pure
 from livemig.migration.status import Status
 from livemig.strategies.table import STRATEGIES
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from as_qemu import export
+from pure_pair import run_pure
 
 from livemig.analysis.judge import judge
 from livemig.analysis.result import Result
 from livemig.config.model import Config
 from livemig.events.qemu.importing import Wanted, import_qemu
 from livemig.launch import run_directory
-from livemig.launch.pure_pair import run_pure
 
 HZ = 16_600_000
 

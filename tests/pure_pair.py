@@ -1,7 +1,7 @@
 """A pair without a socket, a process, a thread or trio: the pure machines, stepped by hand in one loop.
 
-It is the third form of the same run (beside two tasks over an in-memory channel and two processes over a socket),
-and must write the same bytes.
+It is the third form of the same run (beside the emulators in one process and in two over a socket), and must write the
+same bytes: an independent account of what those two do.
 """
 
 from __future__ import annotations
