@@ -99,7 +99,8 @@ async def migrated(source: QmpClient, uri: str) -> Took:
         took = time.perf_counter() - began
         if told.get("status") in ("failed", "cancelled"):
             raise RuntimeError(f"the migration ended as {told}")
-        if told.get("status") == "completed" and told["ram"]["transferred"]:  # QEMU's figures follow its status
+        if told.get("status") == "completed" and told["ram"]["transferred"] and told["total-time"]:
+            # QEMU's figures follow its status
             break
         await trio.sleep(_POLL_S)
     ram = told["ram"]
