@@ -328,7 +328,8 @@ class Destination(Side):
         self.postcopy.go_on(now)
 
     def _cancel(self, now: int, frame: Frame) -> None:
-        if self.owner == "source" and not self.over:  # it may have been on its way when this side refused
+        begun = self.status is not Status.NONE  # its hello may have been lost,
+        if begun and self.owner == "source" and not self.over:  # or it was on its way when this side refused
             self._enter(now, Status.CANCELLING, frame.fields["reason"])
             self._enter(now, Status.CANCELLED, frame.fields["reason"])
 
