@@ -131,6 +131,11 @@ class Result:
     def crossed(self) -> bool:
         return self.migration.blackout_ns is not None
 
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The checks that are invalid, by name, in their order."""
+        return tuple(name for name, verdict in self.checks.items() if verdict.word == "invalid")
+
     def as_dict(self) -> dict[str, Any]:
         """Integers, strings, None, lists and dicts only; keys as documented, in that order."""
         missing: list[int] | list[None] = self.missing or [None] * len(self.cpus)

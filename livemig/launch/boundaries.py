@@ -182,8 +182,7 @@ def _run(config: Config, timer: str) -> _Run:
     if outcome.status != "completed":
         raise UsageError(f"boundaries: the guest does not cross: {outcome.status} {outcome.reason}".rstrip())
     result = judge_logs(Manifest.parse(run_directory.ended(config, asdict(outcome))), *logs.values())
-    failed = tuple(name for name, check in result.checks.items() if check.word == "invalid")
-    return _seen(logs.values(), config.machine.cpus, timer, failed)
+    return _seen(logs.values(), config.machine.cpus, timer, result.failed)
 
 
 def _seen(logs: Iterable[bytes], cpus: int, timer: str, failed: tuple[str, ...]) -> _Run:

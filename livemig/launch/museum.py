@@ -32,13 +32,13 @@ class Shown:
     @property
     def caught_by(self) -> list[str]:
         """The checks that catch the bug."""
-        return _failed(self.bug)
+        return [*self.bug.failed]
 
     @property
     def blamed(self) -> list[str]:
         """What is said against the fix: checks that fail, and those that cannot tell although they should."""
         unsure = [name for name, check in self.fix.checks.items() if check.word == "unknown" and check.exercised]
-        return _failed(self.fix) + unsure
+        return [*self.fix.failed, *unsure]
 
     @property
     def holds(self) -> bool:
@@ -56,10 +56,6 @@ class Shown:
             "verdicts": {"bug": self.bug.verdict, "fix": self.fix.verdict},
             "run_dirs": {"bug": self.bug.run_dir, "fix": self.fix.run_dir},
         }
-
-
-def _failed(result: Result) -> list[str]:
-    return [name for name, check in result.checks.items() if check.word == "invalid"]
 
 
 def show(

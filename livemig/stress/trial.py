@@ -95,7 +95,7 @@ def try_out(scenario: Scenario, config: Config, file: str, directory: Path | Non
         reason = f"{type(error).__name__}: {error}"
         strategy = config.migration.strategy
         return Trial(scenario.number, scenario.settings, strategy, "invalid", (CRASHED,), "none", "none", reason)
-    failed = tuple(name for name, verdict in result.checks.items() if verdict.word == "invalid")
+    failed = result.failed
     migration, total = result.migration, result.interrupts
     if migration.owner == "none" and outcome.torn:  # else the source stands paused, and can be asked
         failed = (*failed, STRANDED)
@@ -120,7 +120,6 @@ def try_out(scenario: Scenario, config: Config, file: str, directory: Path | Non
         run_us=(ran - began) // 1000,
         judge_us=(time.perf_counter_ns() - ran) // 1000,
     )
-
 
 
 def _keep(directory: Path, config: Config, file: str, outcome: PairOutcome, logs: Mapping[str, bytes]) -> None:

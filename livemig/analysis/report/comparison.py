@@ -162,7 +162,7 @@ def _figures(name: str, result: Result, with_twin: bool) -> Markup:
     still = "> " if total.hung and total.overdue_ns == worst else ""
     errors = [abs(one.error_ticks) for one in result.decrementer]
     mood = {"valid": "fine", "invalid": "bad", "unknown": "warn"}[result.verdict]
-    wrong = [check for check, said in result.checks.items() if said.word == "invalid"]
+    wrong = [*result.failed]
     numbers = [
         (f"{total.lost:,}", "bad" if total.lost else ""),
         (f"{total.late:,}", ""),
