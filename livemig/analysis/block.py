@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from io import BytesIO
 from typing import Final
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
+from livemig.analysis.columns import Columns
 from livemig.analysis.layout import ARMED, Column, Layout
+from livemig.analysis.log import Event, Log, Place
 
 _LAYOUTS: Final = 16
 """Of one length that are known at a time; what has another goes line by line."""
@@ -18,34 +21,21 @@ _LONGEST: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Whole lines of the file ``name``, the first of which is its line ``first``.
+class Block(Columns):
+    """Whole lines of a file: ``data``; ``ends``: where each of them ends, in bytes."""
 
-    ``ends``: where each line ends, in bytes. ``kind``: 0 where a line was not read into the columns, else one more
-    than the index of its (side, timer) in ``kinds``. ``deadline_ns`` is that of an arm, and nothing elsewhere.
-    """
-
-    name: str
-    first: int
     data: bytes
     ends: Column
-    kind: NDArray[np.int32]
-    kinds: list[tuple[str, str]]
-    armed: NDArray[np.bool_]
-    t_ns: Column
-    cpu: Column
-    tb: Column
-    deadline_ns: Column
 
     def lines(self, begin: int, end: int) -> bytes:
         return self.data[self.ends[begin - 1] if begin else 0 : self.ends[end - 1]]
 
-    def runs(self) -> Iterator[tuple[int, int]]:
-        """[begin, end) of lines that are alike: all not read, or of one kind and not going back in time."""
-        kind, t_ns = self.kind, self.t_ns
-        edges = (kind[1:] != kind[:-1]) | (t_ns[1:] < t_ns[:-1])
-        cuts = [0, *(np.flatnonzero(edges) + 1).tolist(), len(kind)]
-        return pairwise(cuts)
+    def event(self, line: int) -> Event:
+        event: Event = orjson.loads(self.lines(line, line + 1))
+        return event
+
+    def told(self, log: Log, begin: int, end: int) -> Iterator[tuple[Event, Place]]:
+        return log.events(enumerate(BytesIO(self.lines(begin, end)), self.first + begin))
 
 
 class Reader:
@@ -68,9 +58,9 @@ class Reader:
             ends = np.append(ends, len(data))
         starts = np.concatenate(([0], ends[:-1]))
         count = len(ends)
-        columns = [np.zeros(count, np.int64) for _ in range(4)]
+        t_ns, cpu, tb, deadline_ns = (np.zeros(count, np.int64) for _ in range(4))
         kind, armed = np.zeros(count, np.int32), np.zeros(count, np.bool_)
-        block = Block(self._name, first, data, ends, kind, self._kinds, armed, *columns)
+        block = Block(self._name, first, kind, self._kinds, armed, t_ns, cpu, tb, deadline_ns, data, ends)
         # An arm ends in "}, an interrupt in a digit and }: so most lines that agree in this have one layout.
         lengths = np.minimum(ends - starts, _LONGEST)
         shapes = 2 * lengths + (text[np.maximum(ends - 3, 0)] == ord('"'))

@@ -30,6 +30,7 @@ from livemig.analysis.twin import Twin
 from livemig.analysis.unserved import Unserved
 from livemig.analysis.verdict import overall
 from livemig.errors import InputError
+from livemig.events.entries import Entries
 from livemig.events.schema import DESTINATION, SOURCE
 
 _T = TypeVar("_T")
@@ -68,14 +69,17 @@ def judge(run_dir: str | Path, time_policy: str | None = None, advance_at_most_n
     return result_of(case, str(run_dir))
 
 
-def judge_logs(manifest: Manifest, source: bytes, destination: bytes) -> Result:
+def judge_logs(manifest: Manifest, source: bytes | Entries, destination: bytes | Entries) -> Result:
     """Judge a run whose logs are in memory, as :func:`judge` would judge its directory.
 
     Raises:
         InputError: a log is malformed.
     """
-    ours = Log("source.jsonl", SOURCE, BytesIO(source))
-    return result_of(Case(manifest, ours, Log("destination.jsonl", DESTINATION, BytesIO(destination))))
+    ours, theirs = (
+        Log(f"{side}.jsonl", side, BytesIO(log) if isinstance(log, bytes) else log)
+        for side, log in ((SOURCE, source), (DESTINATION, destination))
+    )
+    return result_of(Case(manifest, ours, theirs))
 
 
 def result_of(case: Case, run_dir: str = "") -> Result:

@@ -6,12 +6,14 @@ The order: by ``t_ns``, then the source before the destination, then by line. Me
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import PurePath
 from typing import Any
 
 import orjson
 
 from livemig.errors import InputError
+from livemig.events.entries import Entries
 from livemig.events.schema import EVENTS
 
 Event = dict[str, Any]
@@ -25,10 +27,10 @@ class Log:
     Args:
         path: where the lines come from; its last component names the file in evidence.
         side: what every line must say; None: anything.
-        lines: the lines, as a file opened in binary mode gives them.
+        lines: the lines, as a file opened in binary mode gives them; or those of a log that is no text yet.
     """
 
-    def __init__(self, path: str, side: str | None, lines: Iterable[bytes]) -> None:
+    def __init__(self, path: str, side: str | None, lines: Iterable[bytes] | Entries) -> None:
         self.path, self.side = path, side
         self.last_ns: int | None = None
         """``t_ns`` of the last event read so far; None before the first."""
@@ -36,7 +38,17 @@ class Log:
 
     def __iter__(self) -> Iterator[tuple[Event, Place]]:
         """Raises InputError at a line that is not an event, goes back in time, or is another side's."""
-        return self.events(enumerate(self.lines, 1))
+        lines = BytesIO(self.lines.text()) if isinstance(self.lines, Entries) else self.lines
+        return self.events(enumerate(lines, 1))
+
+    def told(self, events: Iterable[tuple[Event, int]]) -> Iterator[tuple[Event, Place]]:
+        """Events with their numbers, which come after the ones read so far; raises as iterating does."""
+        name, side = PurePath(self.path).name, self.side
+        for event, number in events:
+            if side not in (None, event["side"]) or event["t_ns"] < (self.last_ns or 0):
+                raise InputError(self.path, _problem(event, side, self.last_ns or 0), number)
+            self.last_ns = event["t_ns"]
+            yield event, (name, number)
 
     def events(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Event, Place]]:
         """Those of some numbered lines, which come after the ones read so far; raises as iterating does."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from io import BufferedIOBase, BytesIO
-from itertools import islice
+from io import BufferedIOBase
+from itertools import count, islice
 from pathlib import PurePath
 from typing import Final, Literal, TypeAlias
 
@@ -17,9 +17,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from livemig.analysis.block import Block, Reader
+from livemig.analysis.block import Reader
+from livemig.analysis.columns import Columns
 from livemig.analysis.layout import Column
 from livemig.analysis.log import Event, Log, Place
+from livemig.analysis.tables import columns_of, in_order
+from livemig.events.entries import Entries
 
 SHORT = 64
 """Below so many events, numpy's cost per call exceeds that of taking each by itself."""
@@ -34,7 +37,7 @@ class Stretch:
     """Lines [``begin``, ``end``) of ``block``: arms (cause ``guest``) and interrupts of one timer on one side, in
     which every number that the schema lets be null is there, ascending in ``t_ns``."""
 
-    block: Block
+    block: Columns
     begin: int
     end: int
 
@@ -76,7 +79,7 @@ class Stretch:
 
     def event(self, row: int) -> tuple[Event, Place]:
         line = self.begin + row
-        return orjson.loads(self.block.lines(line, line + 1)), (self.block.name, self.block.first + line)
+        return self.block.event(line), (self.block.name, self.block.first + line)
 
     def events(self, rows: Iterable[int]) -> Iterator[tuple[Event, Place]]:
         return map(self.event, rows)
@@ -92,16 +95,38 @@ Item: TypeAlias = tuple[Event, Place] | Stretch
 
 def stretches(log: Log) -> Iterator[Item]:
     """The events of ``log``, in stretches as far as they go, and else one by one; raises as iterating it does."""
-    reader, first = Reader(PurePath(log.path).name, log.side), 1
-    for data in _blocks(log.lines):
-        block = reader.read(data, first)
+    for block in _of_entries(log, log.lines) if isinstance(log.lines, Entries) else _of_text(log, log.lines):
+        if not isinstance(block, Columns):
+            yield block
+            continue
         for begin, end in block.runs():
             if block.kind[begin] and block.t_ns[begin] >= (log.last_ns or 0):
                 log.last_ns = int(block.t_ns[end - 1])
                 yield Stretch(block, begin, end)
             else:
-                yield from log.events(enumerate(BytesIO(block.lines(begin, end)), first + begin))
+                yield from block.told(log, begin, end)
+
+
+def _of_text(log: Log, lines: Iterable[bytes]) -> Iterator[Columns]:
+    reader, first = Reader(PurePath(log.path).name, log.side), 1
+    for data in _blocks(lines):
+        block = reader.read(data, first)
+        yield block
         first += len(block.kind)
+
+
+def _of_entries(log: Log, entries: Entries) -> Iterator[Columns | tuple[Event, Place]]:
+    """Where there are few lines, they are told here."""
+    first = 1
+    for entry in entries.all:
+        if isinstance(entry, bytes):
+            size = 1
+            yield from log.told([(orjson.loads(entry), first)])
+        elif (size := sum(len(lines.order) for lines in entry)) < SHORT:
+            yield from log.told(zip(in_order(entry), count(first), strict=False))
+        else:
+            yield columns_of(entry, PurePath(log.path).name, first, log.side)
+        first += size
 
 
 def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from itertools import repeat
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -53,6 +54,16 @@ class Lines:
         """What is the same in every line: the text before each column, and that after the last."""
         keys = tuple([key for key, _ in self.fields])
         return _texts(keys, tuple([_COLUMN if isinstance(value, np.ndarray) else value for _, value in self.fields]))
+
+    def event(self, row: int) -> dict[str, Any]:
+        """One of them, as its line is read."""
+        return {key: int(v[row]) if isinstance(v, np.ndarray) else v for key, v in self.fields}
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """All of them."""
+        keys = [key for key, _ in self.fields]
+        values = [v.tolist() if isinstance(v, np.ndarray) else repeat(v, len(self.order)) for _, v in self.fields]
+        return (dict(zip(keys, row, strict=True)) for row in zip(*values, strict=True))
 
     def between(self, start: int, stop: int) -> Lines:
         fields = ((key, v[start:stop] if isinstance(v, np.ndarray) else v) for key, v in self.fields)

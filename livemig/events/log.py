@@ -28,6 +28,11 @@ def in_schema_order(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutable
     return {key: event[key] for key in keys}
 
 
+def line_of(event: MutableMapping[str, Any]) -> bytes:
+    """The line of an event, as :class:`EventLog` writes it; KeyError as :func:`in_schema_order`."""
+    return _dump(in_schema_order(None, "", event)) + b"\n"
+
+
 class _Sink:
     """The end of structlog's chain: takes rendered lines, and does not flush each."""
 

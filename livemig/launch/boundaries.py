@@ -15,8 +15,7 @@ from livemig.config.model import Config
 from livemig.config.presets import STRATEGIES
 from livemig.emulator.timers import facility
 from livemig.errors import UsageError
-from livemig.launch import run_directory
-from livemig.launch.in_process import run_in_memory
+from livemig.launch.in_process import run_kept
 from livemig.launch.probe import MASKED_NS, Probe, triggers
 from livemig.launch.workers import workers
 from livemig.strategies.order import LOAD_NS, SAVE_NS
@@ -175,14 +174,13 @@ _TOLD: Final = (b'"interrupt"', b'"state_saved"', b'"state_restored"', b'"machin
 
 def _run(config: Config, timer: str) -> _Run:
     """Run it, in memory, and judge it."""
-    from livemig.analysis.judge import judge_logs
-    from livemig.analysis.manifest import Manifest
+    from livemig.launch.judged import judged
 
-    outcome, logs = run_in_memory(config)
+    outcome, logs = run_kept(config)
     if outcome.status != "completed":
         raise UsageError(f"boundaries: the guest does not cross: {outcome.status} {outcome.reason}".rstrip())
-    result = judge_logs(Manifest.parse(run_directory.ended(config, asdict(outcome))), *logs.values())
-    return _seen(logs.values(), config.machine.cpus, timer, result.failed)
+    result = judged(config, outcome, logs)
+    return _seen((entries.text() for entries in logs.values()), config.machine.cpus, timer, result.failed)
 
 
 def _seen(logs: Iterable[bytes], cpus: int, timer: str, failed: tuple[str, ...]) -> _Run:

@@ -12,7 +12,6 @@ import heapq
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from io import BytesIO
 from itertools import count
 from pathlib import Path
 
@@ -25,6 +24,8 @@ from livemig.emulator.emulator import Emulator
 from livemig.emulator.host_faults import Standstill, clocks, go_on, kill_ns, stand, standstills
 from livemig.emulator.source import SourceEmulator
 from livemig.errors import ConnectTimeout, LivemigError, PeerLost, PeerSilent, ProtocolError
+from livemig.events.entries import Entries
+from livemig.events.kept import KeptLog
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION, SOURCE
 from livemig.launch.memory_pipe import Pipe
@@ -55,12 +56,18 @@ def run_in_process(config: Config, directory: Path) -> PairOutcome:
             log.close()
 
 
-def run_in_memory(config: Config) -> tuple[PairOutcome, dict[str, bytes]]:
-    """The same without a file; gives the logs by the names that they have in a run directory."""
-    files = {f"{side}.jsonl": BytesIO() for side in (SOURCE, DESTINATION)}
-    logs = [EventLog(Path(name), side, files[name]) for name, side in zip(files, (SOURCE, DESTINATION), strict=True)]
+def run_kept(config: Config) -> tuple[PairOutcome, dict[str, Entries]]:
+    """The same without a file: the logs, by the names that they have in a run directory, as what they are before
+    anybody reads them."""
+    logs = [KeptLog(side) for side in (SOURCE, DESTINATION)]
     outcome = _run(config, *logs)
-    return outcome, {name: file.getvalue() for name, file in files.items()}
+    return outcome, {log.path.name: log.entries for log in logs}
+
+
+def run_in_memory(config: Config) -> tuple[PairOutcome, dict[str, bytes]]:
+    """:func:`run_kept`, the logs as text."""
+    outcome, logs = run_kept(config)
+    return outcome, {name: entries.text() for name, entries in logs.items()}
 
 
 def _run(config: Config, ours: EventLog, theirs: EventLog) -> PairOutcome:

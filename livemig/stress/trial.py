@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from livemig.analysis.judge import judge_logs
-from livemig.analysis.manifest import Manifest
 from livemig.config.model import Config
 from livemig.errors import OutputError
+from livemig.events.entries import Entries
 from livemig.launch import run_directory
-from livemig.launch.in_process import run_in_memory
+from livemig.launch.in_process import run_kept
+from livemig.launch.judged import judged
 from livemig.launch.outcome import PairOutcome
 from livemig.stress.healing import unfinished
 from livemig.stress.scenario import Scenario
@@ -83,12 +83,11 @@ def try_out(scenario: Scenario, config: Config, file: str, directory: Path | Non
     """:func:`attempt` of a scenario whose configuration is known already."""
     began = time.perf_counter_ns()
     try:
-        outcome, logs = run_in_memory(config)
+        outcome, logs = run_kept(config)
         ran = time.perf_counter_ns()
         if directory is not None:
             _keep(directory, config, file, outcome, logs)
-        manifest = Manifest.parse(run_directory.ended(config, asdict(outcome)))
-        result = judge_logs(manifest, *logs.values())
+        result = judged(config, outcome, logs)
     except OutputError:
         raise
     except Exception as error:
@@ -122,12 +121,12 @@ def try_out(scenario: Scenario, config: Config, file: str, directory: Path | Non
     )
 
 
-def _keep(directory: Path, config: Config, file: str, outcome: PairOutcome, logs: Mapping[str, bytes]) -> None:
+def _keep(directory: Path, config: Config, file: str, outcome: PairOutcome, logs: Mapping[str, Entries]) -> None:
     """As a run directory."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name, lines in logs.items():
-            (directory / name).write_bytes(lines)
+        for name, entries in logs.items():
+            (directory / name).write_bytes(entries.text())
     except OSError as error:
         raise OutputError(str(directory), error.strerror or str(error)) from error
     manifest = run_directory.manifest(config, file)

@@ -5,17 +5,14 @@ The blackout is 3.000007 ms, at no model's frequency a whole number of ticks, so
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from fractions import Fraction
 
 import pytest
 
-from livemig.analysis.judge import judge_logs
-from livemig.analysis.manifest import Manifest
 from livemig.analysis.result import Result
 from livemig.config.model import Config
-from livemig.launch import run_directory
-from livemig.launch.in_process import run_in_memory
+from livemig.launch.in_process import run_kept
+from livemig.launch.judged import judged
 
 HOPS, BLACKOUT_NS = 100, 3_000_007
 GUESTS = {"ppc405": "embedded", "e500": "embedded", "powernv": "hypervisor"}
@@ -38,9 +35,9 @@ def crossed(model: str, strategy: str, policy: str = "advance") -> Result:
             },
         }
     )  # fmt: skip
-    outcome, logs = run_in_memory(config)
+    outcome, logs = run_kept(config)
     assert outcome.owner == "source"  # an even number of hops
-    return judge_logs(Manifest.parse(run_directory.ended(config, asdict(outcome))), *logs.values())
+    return judged(config, outcome, logs)
 
 
 def test_the_blackout_is_whole_ticks_nowhere() -> None:

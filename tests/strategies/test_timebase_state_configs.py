@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import orjson
 import pytest
 
-from livemig.analysis.judge import judge_logs
-from livemig.analysis.manifest import Manifest
 from livemig.analysis.result import Result
 from livemig.config.load import load
-from livemig.launch import run_directory
-from livemig.launch.in_process import run_in_memory
+from livemig.launch.in_process import run_kept
+from livemig.launch.judged import judged
 
 STATES = Path(__file__).parents[2] / "configs" / "timebase-states"
 
@@ -37,8 +34,8 @@ OR_EDGE = ("underflow-masked", "decr-msb", "decr-zero", "decr-max", "tb-monotoni
 
 def crossed(state: str, *overrides: str) -> tuple[Result, dict[str, bytes]]:
     config = load(STATES / f"{state}.toml", overrides)
-    outcome, logs = run_in_memory(config)
-    return judge_logs(Manifest.parse(run_directory.ended(config, asdict(outcome))), *logs.values()), logs
+    outcome, logs = run_kept(config)
+    return judged(config, outcome, logs), {name: entries.text() for name, entries in logs.items()}
 
 
 def test_no_state_is_without_a_break() -> None:
