@@ -15,7 +15,7 @@ from livemig.migration.fields import Runs
 Words = NDArray[np.uint64]
 """Guest RAM, a page a row."""
 
-PIECE: Final = 64
+PIECE: Final = 128
 """Pages written, read and checked at a time: what stays in a CPU's cache beside all else."""
 
 _CLEARED: Final = 1024

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 from abc import ABC, abstractmethod
+from ipaddress import ip_address
 from typing import Final
 
 from livemig.link.buffers import Buffers, behind
@@ -13,6 +15,11 @@ from livemig.link.buffers import Buffers, behind
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 _UNIX_BUFFER: Final = 1 << 18
 """Bytes on their way. With more the two sides come into each other's way in the cache, with much less they wait."""
+_ON_LOOPBACK: Final = b"reno"
+"""Congestion control where nothing can be congested, and which every kernel has and lets anybody ask for. BBR, the
+default of some systems, sends no faster than it has seen the peer read: it costs half the bandwidth."""
+_BULK: Final = 1 << 12
+"""Bytes from which on a read is of pages, which come one after the other."""
 
 
 class Stream(ABC):
@@ -70,6 +77,8 @@ class SocketStream(Stream):
         self._reset = False
         sock.setblocking(True)
         tune(sock)
+        self._arrival = select.poll()
+        self._arrival.register(sock, select.POLLIN)
 
     def write(self, *buffers: bytes | memoryview) -> None:
         left: Buffers = [memoryview(buffer) for buffer in buffers] if len(buffers) > 1 else ()
@@ -79,6 +88,8 @@ class SocketStream(Stream):
             self._sock.sendall(buffers[0])
 
     def read_into(self, buffers: Buffers) -> int:
+        if len(buffers) == 1 and len(buffers[0]) < _BULK:
+            self._arrival.poll()  # a reader in recvmsg is woken whenever a writer finds room, and holds it up
         try:
             return self._sock.recvmsg_into(buffers, 0, socket.MSG_WAITALL)[0]
         except OSError:
@@ -99,5 +110,8 @@ def tune(sock: socket.socket) -> None:
     """Set what suits a stream of frames."""
     if sock.family == socket.AF_UNIX:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNIX_BUFFER)
-    else:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(OSError):  # gone already, or a kernel without
+        if ip_address(sock.getpeername()[0].partition("%")[0]).is_loopback:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _ON_LOOPBACK)
