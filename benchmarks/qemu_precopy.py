@@ -4,7 +4,7 @@ Two processes each, over TCP on the loopback, the wall clock, no limit to the ba
 beside like: as much RAM, none of it zero; at both ends all of it taken from the host beforehand; a guest whose only
 work is its decrementer, running or stopped; the pages on one connection, or on two beside the main one (multifd). The
 difference that stays: while it runs, QEMU's guest spins on a host CPU, livemig's costs one only when its decrementer
-runs out. The time is from `migrate` to `completed`: as `query-migrate` has it, and as whoever asked was told by an event.
+runs out. The time is from `migrate` to `completed`: as `query-migrate` has it, and as an event told whoever asked.
 """
 
 from __future__ import annotations
