@@ -19,6 +19,7 @@ from livemig.analysis.observer import Observer, close, observe
 from livemig.analysis.ownership import Ownership
 from livemig.analysis.pending import Pending
 from livemig.analysis.policy import TimePolicy
+from livemig.analysis.precopy import Precopy
 from livemig.analysis.stated import StatedBound
 from livemig.analysis.stretch import interleaved, stretches
 from livemig.analysis.throttled import Throttled
@@ -72,6 +73,7 @@ class Case:
             Census: Census(crossing),
             Throttled: Throttled(manifest.machine.timebase_hz, crossing),
             Transfer: Transfer(crossing),
+            Precopy: Precopy(crossing),
             StatedBound: StatedBound(),
             Expectations: Expectations(crossing),
             Pending: Pending(crossing, manifest.machine, manifest.rule.lost_after_ns),

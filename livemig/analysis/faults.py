@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,12 +20,13 @@ class Faults(Observer):
     """The intervals by CPU; what was executed at their end comes at the next tick, so that each is a tick longer.
 
     Attributes:
-        count: of them. ended: what `postcopy_ended` says; None: not all pages arrived. late_ns: the sum of what faults
-            delayed interrupts by, as the destination says.
+        count: of them. ended: what `postcopy_ended` says; None: not all pages arrived. late_ns: by CPU, the sum of what
+            faults delayed interrupts by, as the destination says.
     """
 
     def __init__(self, policy: TimePolicy, hz: int) -> None:
-        self.count = self.late_ns = self.worst_wait_ns = 0
+        self.count = self.worst_wait_ns = 0
+        self.late_ns: defaultdict[int, int] = defaultdict(int)
         self.ended: Event | None = None
         self.ended_seen: Evidence | None = None
         self._policy, self._tick = policy, tick_ns(hz)
@@ -44,7 +46,7 @@ class Faults(Observer):
     def _arrived(self, event: Event, place: Place) -> None:
         begin = self._since.pop(event["cpu"])
         self._over.setdefault(event["cpu"], []).append((begin, self._guest_ns(event) + self._tick))
-        self.late_ns += event["late_ns"]
+        self.late_ns[event["cpu"]] += event["late_ns"]
         self.worst_wait_ns = max(self.worst_wait_ns, event["wait_ns"])
 
     def _ended(self, event: Event, place: Place) -> None:
@@ -72,12 +74,14 @@ class Faults(Observer):
         """For the result; None: no postcopy, or none that ended."""
         if self.ended is None:
             return None
+        stood = list(self.ended["vcpu_blocktime_ns"])
         return {
             "pages": self.ended["pages"],
             "requests": self.ended["requests"],
             "faults": self.count,
             "blocktime_ns": self.ended["blocktime_ns"],
-            "vcpu_blocktime_ns": list(self.ended["vcpu_blocktime_ns"]),
+            "vcpu_blocktime_ns": stood,
             "worst_wait_ns": self.worst_wait_ns,
-            "interrupts_late_ns": self.late_ns,
+            "interrupts_late_ns": sum(self.late_ns.values()),
+            "vcpu_interrupts_late_ns": [self.late_ns[cpu] for cpu in range(len(stood))],
         }

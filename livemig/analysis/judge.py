@@ -21,8 +21,10 @@ from livemig.analysis.inference import Inference, infer
 from livemig.analysis.log import Log
 from livemig.analysis.manifest import Manifest
 from livemig.analysis.policy import TimePolicy
+from livemig.analysis.precopy import Precopy
 from livemig.analysis.result import Attributed, DecrementerAcross, Migration, Operator, Policy, Result, TimebaseAcross
 from livemig.analysis.tally import Tally
+from livemig.analysis.throttled import Throttled
 from livemig.analysis.ticks import to_ns
 from livemig.analysis.timebase import Timebase
 from livemig.analysis.transfer import Transfer
@@ -108,6 +110,7 @@ def result_of(case: Case, run_dir: str = "") -> Result:
         time_policy=Policy(case[TimePolicy].asked, case[TimePolicy].found),
         inference=_if_known(lambda: _inference(case)) or Inference(),
         attributed=_if_known(lambda: _attributed(case[Attribution])) or Attributed(),
+        precopy=_if_known(lambda: case[Precopy].as_dict(case[Throttled].total_ns)),
         postcopy=_if_known(lambda: case[Faults].as_dict()),
         hops=_if_known(lambda: hop_errors(case.manifest, case[Crossing].hops())) or [],
         impact=impacts(_if_known(lambda: _unserved_ns(case)), behind_ns),

@@ -92,6 +92,7 @@ class Result:
         missing: by CPU, deliveries that the twin had and this run has not; None without a twin.
         guest_behind_ns: how far the guest's TB is behind the world at the end; None if it was never read.
         inference: the strategy that the log shows. impact: what the blackout trips in a real guest.
+        precopy: what was not sent in full, the downtime expected, how the guest was slowed down; None: no pass.
         postcopy: pages, requests, faults and for how long CPUs stood; None if there was none.
         hops: every crossing, with what it adds to the error of TB and DECR.
         operator: what somebody did to the guest by hand.
@@ -112,6 +113,7 @@ class Result:
     inference: Inference
     attributed: Attributed
     impact: list[Impact]
+    precopy: dict[str, Any] | None = None
     postcopy: dict[str, Any] | None = None
     hops: list[HopError] = field(default_factory=list)
     operator: Operator = Operator()
@@ -165,6 +167,7 @@ class Result:
                 "parts": dict(self.attributed.total),
             },
             "impact": [impact.as_dict() for impact in self.impact],
+            "precopy": self.precopy,
             "postcopy": self.postcopy,
             "hops": [hop.as_dict() for hop in self.hops],
         }

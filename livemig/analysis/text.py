@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from livemig.analysis.memory_text import memory, postcopy, throttled
 from livemig.analysis.result import Result
 from livemig.analysis.table import DIM, GREEN, RED, YELLOW, paint, table
 from livemig.analysis.tally import Tally
@@ -21,6 +22,9 @@ def verdict_text(result: Result, colour: bool = False) -> str:
     word = paint(result.verdict.upper(), _STYLE[result.verdict], colour)
     facts = {
         "migration": _migration(result),
+        "memory": memory(result),
+        "throttled": throttled(result),
+        "postcopy": postcopy(result),
         "resume": _resume(result),
         "strategy": _strategy(result),
         "operator": _operator(result),
@@ -63,11 +67,19 @@ def _crossed_well(result: Result) -> str:
     crossed = f"crossed in {blackout}" if hops < 2 else f"crossed {hops:,} times, in {blackout} at most,"
     if not total.late:
         return f"the guest {crossed} and every interrupt came when it was due"
-    by = f"the blackout{'s' if hops > 1 else ''}"
-    if result.attributed.total.get("host_stopped"):
-        by += " and hosts that stood still"
-    late = f"{plural(total.late, 'interrupt')} late, by {by} alone"
+    late = f"{plural(total.late, 'interrupt')} late, by {_causes(result)} alone"
     return f"the guest {crossed} and lost nothing; {late}"
+
+
+def _causes(result: Result) -> str:
+    """Of lateness that is nobody's fault."""
+    parts = result.attributed.total
+    others = {"postcopy_fault": "missing pages", "host_stopped": "hosts that stood still"}
+    named = [words for part, words in others.items() if parts.get(part)]
+    blackout = any(ticks for part, ticks in parts.items() if part not in others and part != "guest_masked")
+    if blackout or not named:
+        named.insert(0, f"the blackout{'s' if result.migration.hops > 1 else ''}")
+    return " and ".join(named)
 
 
 def _worst(result: Result, failed: Mapping[str, Verdict]) -> str:

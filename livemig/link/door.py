@@ -144,7 +144,7 @@ class Door:
         return await prove_to_client(sock, self._credentials)
 
     async def _identify(self, stream: Stream) -> None:
-        channel = SocketChannel(stream)
+        channel = SocketChannel(stream, stranger=True)
         kept = False
         try:
             first = await channel.receive()

@@ -36,6 +36,7 @@ class Inbound:
         whole, alive: how many frames were received to their end, and signs of life between them.
         memory: as given; a peer that has to prove itself first is given none until it has.
         takes: the pages that may be written, each in a frame that is announced; None: all, in any.
+        stranger: nobody knows yet who the peer is, and no payload of his is taken: it would cost memory.
     """
 
     def __init__(self, memory: memoryview | None) -> None:
@@ -44,6 +45,7 @@ class Inbound:
         self.whole = self.alive = 0
         self.memory = memoryview(b"") if memory is None else memory
         self.takes: NDArray[np.bool_] | None = None
+        self.stranger = False
         self._during = ""
         self._frames = self._parse()
         self._broken: ProtocolError | None = None
@@ -86,6 +88,8 @@ class Inbound:
             yield from self._fill([header])
             check_header(prefix, header)
             frame, length = decode(header, seq, ram_pages=len(self.memory) // PAGE)
+            if self.stranger and length:
+                raise ProtocolError(frame.type, "payload", f"{length} bytes from somebody who is not let in yet")
             self._during = f"the payload of {frame.type!r}"
             if frame.carries_pages:
                 self._check_taken(frame)

@@ -31,6 +31,7 @@ class SocketChannel(Channel, Breakable):
     Args:
         memory, watch: guest RAM, see `Channel`.
         alive_every: seconds of silence between signs of life, see `Sender`.
+        stranger: who the peer is shows later, with `grant`; until then no payload of his is taken.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class SocketChannel(Channel, Breakable):
         memory: memoryview | None = None,
         alive_every: float | None = None,
         watch: Watch | None = None,
+        stranger: bool = False,
     ) -> None:
         self._stream = stream
         self._token = trio.lowlevel.current_trio_token()
         self._outbound, self._inbound = Outbound(memory, watch), Inbound(None)
+        self._inbound.stranger = stranger
         self._answer, self._answers = trio.open_memory_channel[Frame | Exception](1)
         self._asked = False
         self._lost = False
@@ -68,6 +71,7 @@ class SocketChannel(Channel, Breakable):
 
     def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
         self._inbound.memory = self._outbound.memory = memory
+        self._inbound.stranger = False
         self._outbound.watch = watch
 
     def restrict(self, takes: NDArray[np.bool_]) -> None:

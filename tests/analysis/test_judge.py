@@ -80,6 +80,7 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
             "lost": [],
             "hops": 1,
         },
+        "precopy": None,
         "postcopy": None,
         "interrupts": counts,
         "cpus": [{"cpu": 0, **counts, "missing": None}],

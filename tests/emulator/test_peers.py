@@ -17,8 +17,9 @@ from pathlib import Path
 import msgpack
 import pytest
 
+from livemig.config.migration import MAX_CHANNELS
 from livemig.migration.checksum import checksum
-from livemig.migration.frames import ALIVE, PROTOCOL_VERSION, Frame, encode
+from livemig.migration.frames import ALIVE, MAX_SNAPSHOT, PROTOCOL_VERSION, Frame, encode
 
 CONFIG = """
 [run]
@@ -166,6 +167,23 @@ def test_strangers_before_and_a_second_source_beside_it_do_not_disturb_a_migrati
             assert outcome(source)[0] == 0
             assert outcome(destination)[0] == 0
         for sock in (silent, garbage, second):
+            sock.close()
+
+
+def test_strangers_cannot_fill_the_memory_of_a_destination_with_what_they_say(tmp_path: Path) -> None:
+    """As many as are before the door at a time, each with the largest payload there is, all but its last byte."""
+    uri, most = f"unix:{tmp_path}/sock", 2 * (MAX_CHANNELS + 1)
+    with side(tmp_path, "destination", uri, "wall", "--set", "migration.peer_timeout=30s") as destination:
+        strangers = [connect(tmp_path / "sock") for _ in range(most)]
+        payload = bytes(MAX_SNAPSHOT)
+        said = encode(Frame("snapshot", 0, 0, {}, payload), 1)
+        for number, sock in enumerate(strangers):
+            with suppress(BrokenPipeError, ConnectionResetError):
+                sock.sendall(channel(str(number)) + said + payload[:-1])
+        peak = int(Path(f"/proc/{destination.pid}/status").read_text().split("VmHWM:")[1].split()[0]) << 10
+        assert peak < 200 << 20
+        assert destination.poll() is None
+        for sock in strangers:
             sock.close()
 
 

@@ -151,6 +151,10 @@ async def test_a_second_source_is_told_why_not_and_the_first_is_not_disturbed(
             + checksum(b"x" * PAGE),
             "outside RAM of 0 pages",
         ),
+        (
+            encode(named(), 0) + encode(Frame("snapshot", 0, 0, {}, b"x" * 9), 1),
+            "frame 'snapshot', payload: 9 bytes from somebody who is not let in yet",
+        ),
         (b"\0\0", "lost during the header"),
         (b"", "lost during the wait"),
     ],

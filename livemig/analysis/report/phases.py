@@ -10,7 +10,10 @@ from livemig.analysis.log import Event, Place
 from livemig.analysis.observer import Handler, Observer
 from livemig.events.schema import SOURCE
 
-PASS_KEYS = ("pass", "dirty_pages", "zero_pages", "bytes", "rate", "remaining", "dirty_rate", "duration_ns")
+PASS_KEYS = (
+    "pass", "dirty_pages", "zero_pages", "bytes", "rate", "remaining", "dirty_rate", "duration_ns", "encoded_pages",
+    "skipped_pages", "downtime_limit_ns", "expected_downtime_ns",
+)  # fmt: skip
 
 
 class Phases(Observer):

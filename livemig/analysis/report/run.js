@@ -53,6 +53,9 @@ function drawPasses() {
     `${number(pass.dirty_pages)} dirty pages, ${number(pass.zero_pages)} of them zero`,
     `${bytes(pass.bytes)} sent, ${bytes(pass.remaining)} dirty at its end`,
     `${bytes(pass.dirty_rate)}/s dirtied, ${bytes(pass.rate)}/s sent`,
+    ...(pass.encoded_pages || pass.skipped_pages
+      ? [`${number(pass.encoded_pages)} as deltas or compressed, ${number(pass.skipped_pages)} unchanged and not sent`] : []),
+    ...(pass.downtime_limit_ns ? [`downtime expected ${duration(pass.expected_downtime_ns)}, limit ${duration(pass.downtime_limit_ns)}`] : []),
   ].join("<br>"));
   const common = { customdata: hover, hovertemplate: "%{customdata}<extra></extra>", x: labels };
   const rates = (key, name, tone) => ({

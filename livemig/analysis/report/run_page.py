@@ -62,6 +62,7 @@ def _body(directory: Path, result: Result, manifest: dict[str, Any], data: dict[
             class_="pair",
         ),
         panel("Interrupts", "what became of every arm", summary.cpu_table(result)),
+        _postcopy(result),
         tag(
             "div",
             panel("Across the blackout", "", summary.registers_table(result)),
@@ -71,6 +72,13 @@ def _body(directory: Path, result: Result, manifest: dict[str, Any], data: dict[
         panel("Configuration", str(manifest.get("config_file") or ""), summary.configuration(_config(manifest))),
         _foot(directory, manifest),
     )
+
+
+def _postcopy(result: Result) -> Markup:
+    if result.postcopy is None:
+        return Markup()
+    note = f"{result.postcopy['pages']:,} pages came after the guest, {result.postcopy['requests']:,} were asked for"
+    return panel("Postcopy", note, summary.postcopy_table(result))
 
 
 def _config(manifest: dict[str, Any]) -> dict[str, Any]:

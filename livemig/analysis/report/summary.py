@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from livemig.analysis.memory_text import memory, postcopy, throttled
 from livemig.analysis.report.excerpt import Excerpt
 from livemig.analysis.report.markup import Markup, tag, together
 from livemig.analysis.result import Result
@@ -204,6 +205,17 @@ def cpu_table(result: Result) -> Markup:
     return table(head, rows, class_="summed" if len(rows) > 1 else "")
 
 
+def postcopy_table(result: Result) -> Markup:
+    """How long each CPU stood for missing pages, and by how much its interrupts were late because of that."""
+    told = result.postcopy
+    if told is None:
+        return Markup()
+    pairs = zip(told["vcpu_blocktime_ns"], told["vcpu_interrupts_late_ns"], strict=True)
+    rows = [[f"cpu {cpu}", duration(stood), duration(late)] for cpu, (stood, late) in enumerate(pairs)]
+    rows.append(["all at once", duration(told["blocktime_ns"]), ""])
+    return table(("", "stood", "its interrupts late by it"), rows)
+
+
 def registers_table(result: Result) -> Markup:
     """TB and DECR at the stop and at the resume."""
     timebase = result.timebase
@@ -248,6 +260,8 @@ def migration_table(result: Result) -> Markup:
         ["clock", rule.clock],
         ["seed", "–" if result.manifest.seed is None else f"{result.manifest.seed}"],
     ]
+    told = {"memory": memory(result), "throttled": throttled(result), "postcopy": postcopy(result)}
+    rows += [[name, words] for name, words in told.items() if words]
     half = -(-len(rows) // 2)
     return tag("div", *(table((), part, left=2, class_="pairs") for part in (rows[:half], rows[half:])), class_="facts")
 
