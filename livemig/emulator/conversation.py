@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import trio
 
+from livemig.clock.alarm import Alarm
 from livemig.clock.clock import Clock, WallClock
 from livemig.emulator.cuts import Cuts
 from livemig.emulator.mishaps import Mishaps
@@ -49,6 +50,8 @@ class Conversation(ABC):
         self._hearing = trio.CancelScope()
         self._room = trio.Event()
         self._cuts = Cuts(cuts)
+        self._alarm: Alarm | None = None
+        """What tells at an instant of wall time; None in virtual time, and where there is none."""
         self.mishaps: Mishaps
         """What the scenario has go wrong here."""
 
@@ -202,6 +205,11 @@ class Conversation(ABC):
 
     async def _sleep_or_hear(self, due: int) -> None:
         """Until the run's clock shows ``due``, or something is told."""
+        if self._alarm is not None:
+            assert isinstance(self.clock, WallClock)
+            self._alarm.set(self.clock.host_ns(due))
+            await self._news.wait()
+            return
         async with trio.open_nursery() as nursery:
 
             async def hear() -> None:
@@ -211,6 +219,12 @@ class Conversation(ABC):
             nursery.start_soon(hear)
             await self.clock.sleep_until(due)
             nursery.cancel_scope.cancel()
+
+    def _set_alarm_up(self) -> None:
+        """So that this wakes when it is time, not up to a millisecond later."""
+        with suppress(OSError):
+            self._alarm = Alarm()
+            self._nursery.start_soon(self._alarm.ring, self._tell)
 
     def _tell(self) -> None:
         self._news.set()

@@ -97,10 +97,12 @@ class Emulator(Operated):
         """Live until the scenario ends here, beside ``tasks``; the log is complete and flushed then."""
         try:
             async with trio.open_nursery() as self._nursery:
-                for index in range(len(self.machine.cpus)):
+                for index in range(len(self.machine.cpus)) if self.clock.virtual else ():
                     self._nursery.start_soon(self._live, index)
                 for task in tasks:
                     self._nursery.start_soon(task)
+                if not self.clock.virtual:
+                    self._set_alarm_up()
                 with self.clock.attend(0):
                     while not self.ended:
                         await self._to_next_barrier()
@@ -157,7 +159,7 @@ class Emulator(Operated):
         self._news = trio.Event()
         now = self.clock.now()
         if not self.clock.virtual:
-            await self._run_by_faults(now)
+            self._run_by_faults(now)
             now = self.mishaps.strike(self, now)
         self.at_barrier(now)
 
@@ -172,13 +174,14 @@ class Emulator(Operated):
             self._log_cpus(now)
             self.log.flush()
 
-    async def _run_by_faults(self, now: int) -> None:
-        """The host wakes late: what the guest does meanwhile stops at each missing page that it touches."""
+    def _run_by_faults(self, now: int) -> None:
+        """The host wakes late: what the guest does meanwhile stops at each missing page that it touches. One CPU after
+        the other, not each in its task: somebody waits for a page, and a turn of tasks takes as long as its trip."""
         while (fault := self.machine.next_fault_ns()) is not None and fault < now:
-            await self._barrier.run_to(fault)
-            self.machine.catch_up(fault)
+            self.machine.run_to(fault)
             self.side.tick(fault)
-        await self._barrier.run_to(now)
+        for cpu in self.machine.cpus:
+            self.machine.run_cpu(cpu, now)
 
     def must_act(self) -> bool:
         """Something has happened outside virtual time."""

@@ -70,6 +70,16 @@ class Outbound:
         self._wary = max(self._wary - 1, 0)
         yield from self._copied(pages)
 
+    def small(self, frame: Frame) -> Buffers:
+        """The same, all of it at once, pages as a copy; of a frame that has few."""
+        if not frame.carries_pages:
+            return [buffer for piece in self.payload(frame) for buffer in piece]
+        runs = as_runs(frame.fields["runs"])
+        if not len(runs):
+            return ()
+        copy = memoryview(b"".join(buffer for piece in pieces(self.memory, runs) for buffer in piece))
+        return [copy, memoryview(Checksum(copy).digest())]
+
     def release(self) -> None:
         """Let go of guest RAM; nothing can be sent any more."""
         self.memory = memoryview(b"")

@@ -1,4 +1,8 @@
-"""A channel over a connected stream socket, bulk transfer in two threads of its own."""
+"""A channel over a connected stream socket, bulk transfer in two threads of its own.
+
+As long as the peer may not write to RAM what it sends is small, and is read by the task that wants it: to wake a
+thread, and have that wake the task, takes longer than to read it.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +54,9 @@ class SocketChannel(Channel, Breakable):
         self._asked = False
         self._lost = False
         self._closed = False
+        self._few = False
         self._sender = Sender(stream, self._outbound, alive_every)
-        self._receiver = Receiver(stream, self._inbound, self._deliver)
+        self._receiver: Receiver | None = None
 
     @property
     def tally(self) -> PagesTally:
@@ -69,10 +74,16 @@ class SocketChannel(Channel, Breakable):
     def ahead(self) -> int:
         return self._sender.ahead
 
+    def expect_few(self) -> None:
+        """Pages will come one at a time, and somebody waits for each: no thread is to read them. Before `grant`."""
+        self._few = True
+
     def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
         self._inbound.memory = self._outbound.memory = memory
         self._inbound.stranger = False
         self._outbound.watch = watch
+        if self._receiver is None and not self._few:
+            self._receiver = Receiver(self._stream, self._inbound, self._deliver)
 
     def restrict(self, takes: NDArray[np.bool_]) -> None:
         self._inbound.takes = takes
@@ -91,6 +102,8 @@ class SocketChannel(Channel, Breakable):
     async def receive(self) -> Frame:
         if self._closed:
             raise trio.ClosedResourceError
+        if self._receiver is None:
+            return await self._read()
         if not self._asked:
             self._asked = True
             self._receiver.ask()
@@ -100,6 +113,24 @@ class SocketChannel(Channel, Breakable):
             self._lost = isinstance(answer, LinkError)
             raise answer
         return answer
+
+    async def _read(self) -> Frame:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        waited = False
+        try:
+            while (frame := self._inbound.next_frame()) is None:
+                taken = self._stream.read_some(self._inbound.wants)
+                if taken is None:
+                    await trio.lowlevel.wait_readable(self._stream.fileno())
+                    waited = True
+                else:
+                    self._inbound.received(taken)
+        except LinkError:
+            self._lost = True
+            raise
+        if not waited:  # others are to come to their turn, and the frame is not to be lost
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        return frame
 
     def silence(self, at_once: bool) -> None:
         if at_once:
@@ -119,7 +150,9 @@ class SocketChannel(Channel, Breakable):
             if not self._sender.stop(_PATIENCE_S):
                 self._stream.shut_down(wake=True)
                 self._sender.stop()
-            self._receiver.stop()
+            if self._receiver is not None:
+                self._receiver.stop()
+            trio.lowlevel.notify_closing(self._stream.fileno())
             self._stream.close()
             self._outbound.release()
             self._inbound.release()

@@ -1,4 +1,5 @@
-"""Bytes over a connected socket, for two threads: one writes, one reads."""
+"""Bytes over a connected socket, for two threads, of which one writes and one reads; or for a task that waits for
+nothing but what is to be read."""
 
 from __future__ import annotations
 
@@ -36,6 +37,11 @@ class Stream(ABC):
             OSError: the connection is gone.
         """
 
+    def write_some(self, buffers: Buffers) -> int:
+        """Write of `buffers` what the connection takes without a wait, and give how much that is; nothing where that
+        cannot be known. Never fails: what is wrong is found by who writes the rest."""
+        return 0
+
     @abstractmethod
     def read_into(self, buffers: Buffers) -> int:
         """Read into `buffers`, at least a byte; 0 at the end, however it came.
@@ -43,6 +49,14 @@ class Stream(ABC):
         Raises:
             TlsError: the peer says why it ends it.
         """
+
+    @abstractmethod
+    def read_some(self, buffers: Buffers) -> int | None:
+        """The same without a wait; None: there is nothing yet, and `fileno` will be readable when there is."""
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """Of the socket."""
 
     @abstractmethod
     def shut_down(self, wake: bool = False) -> None:
@@ -87,6 +101,12 @@ class SocketStream(Stream):
         if len(buffers) == 1:
             self._sock.sendall(buffers[0])
 
+    def write_some(self, buffers: Buffers) -> int:
+        try:
+            return self._sock.sendmsg(buffers, (), socket.MSG_DONTWAIT)
+        except OSError:
+            return 0
+
     def read_into(self, buffers: Buffers) -> int:
         if len(buffers) == 1 and len(buffers[0]) < _BULK:
             self._arrival.poll()  # a reader in recvmsg is woken whenever a writer finds room, and holds it up
@@ -94,6 +114,17 @@ class SocketStream(Stream):
             return self._sock.recvmsg_into(buffers, 0, socket.MSG_WAITALL)[0]
         except OSError:
             return 0  # reset, or shut down on this side: the end of the stream either way
+
+    def read_some(self, buffers: Buffers) -> int | None:
+        try:
+            return self._sock.recvmsg_into(buffers, 0, socket.MSG_DONTWAIT)[0]
+        except BlockingIOError:
+            return None
+        except OSError:
+            return 0
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
 
     def shut_down(self, wake: bool = False) -> None:
         if wake or not self._reset:

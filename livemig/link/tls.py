@@ -51,14 +51,32 @@ class TlsStream(Stream):
     def read_into(self, buffers: Buffers) -> int:
         while True:
             try:
-                with self._lock:
-                    return self._sock.recv_into(buffers[0][:_LARGEST_READ])
+                return self._read(buffers)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
                 self._wait(want)
-            except ssl.SSLError as error:
-                raise TlsError(f"TLS: {_reason(error)}") from None
-            except OSError:
-                return 0
+
+    def read_some(self, buffers: Buffers) -> int | None:
+        while True:
+            try:
+                return self._read(buffers)
+            except ssl.SSLWantReadError:
+                return None
+            except ssl.SSLWantWriteError as want:
+                self._wait(want)
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def _read(self, buffers: Buffers) -> int:
+        try:
+            with self._lock:
+                return self._sock.recv_into(buffers[0][:_LARGEST_READ])
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            raise TlsError(f"TLS: {_reason(error)}") from None
+        except OSError:
+            return 0
 
     def shut_down(self, wake: bool = False) -> None:
         if wake or not self._reset:

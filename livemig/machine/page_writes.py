@@ -7,6 +7,7 @@ the others in it, by the time it stood. While no CPU ever did, all writes are on
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from livemig.guests.memory import MemoryWorkload
 from livemig.machine.ram import Pages, Ram
 
-_LOOK_AHEAD = 4096
-"""Writes of a CPU that are looked at for a missing page in one go."""
+_LOOK_AHEAD = (0, 64, 512, 4096)
+"""Writes of a CPU that are looked at for a missing page: a few first, for where many are missing one is soon found."""
 
 
 @dataclass(slots=True)
@@ -112,9 +113,13 @@ class PageWrites:
         writer = self._writers[cpu]
         writer.clear = max(writer.clear, writer.done)
         assert self.missing is not None
-        gone = np.flatnonzero(self.missing[self.workload.pages_of(cpu, writer.clear, _LOOK_AHEAD)])
-        writer.faults = len(gone) > 0
-        writer.clear += int(gone[0]) if writer.faults else _LOOK_AHEAD
+        for begin, end in pairwise(_LOOK_AHEAD):
+            gone = self.missing[self.workload.pages_of(cpu, writer.clear, end - begin)]
+            nearest = int(gone.argmax())
+            writer.faults = bool(gone[nearest])
+            writer.clear += nearest if writer.faults else end - begin
+            if writer.faults:
+                return
 
     def _own(self, cpu: int, writes: int) -> int:
         """How many of the first ``writes`` writes are the CPU's."""

@@ -143,8 +143,8 @@ class PostcopyDestination:
         return fields
 
     def _promise_with(self, request: dict[str, Any] | None) -> None:
-        """The last request of an instant says until when there is no other."""
-        if request is not None:
+        """The last request of an instant says until when there is no other, to a source that has to know."""
+        if request is not None and self._settings.postcopy.promises:
             request["until_ns"] = self._promised_ns = max(self._silent_until(), request["until_ns"])
 
     # -- the link ---------------------------------------------------------------------------------------------------
@@ -195,7 +195,8 @@ class PostcopyDestination:
 
     def keep_in_step(self, now: int) -> None:
         """Promise to be silent for as long as is known, if the source needs to know for its next push."""
-        if self.deaf or self._promised_ns + self._lookahead > self._next_push_ns:
+        promises = self._settings.postcopy.promises and not self.deaf
+        if not promises or self._promised_ns + self._lookahead > self._next_push_ns:
             return
         until = self._silent_until()
         if until > self._promised_ns:

@@ -276,6 +276,7 @@ async def test_with_tls_every_connection_shows_the_same_certificate(tmp_path: Pa
         thief.post(named("p", 1, 1))
         with pytest.raises(PeerLost):
             await thief.receive()
+        await until(lambda: away)
         assert away == ["frame 'channel', session: belongs to somebody with another certificate"]
         await main.aclose()
         await thief.aclose()

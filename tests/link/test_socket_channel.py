@@ -51,10 +51,12 @@ async def test_content_is_what_ram_holds_when_it_is_sent(kind: str) -> None:
 
 @BOTH
 @on_trio
-async def test_a_channel_has_two_threads_while_it_lives_and_closes_its_socket(kind: str) -> None:
+async def test_a_channel_has_two_threads_where_the_peer_may_write_to_ram_and_closes_its_socket(kind: str) -> None:
     one, other = sockets(kind)
     with other:
-        async with SocketChannel(SocketStream(one)):
+        async with SocketChannel(SocketStream(one)) as channel:
+            assert link_threads() == ["livemig-send"]
+            channel.grant(memoryview(ram(1)))
             assert link_threads() == ["livemig-send", "livemig-receive"]
         assert link_threads() == []
         assert one.fileno() == -1
