@@ -126,7 +126,7 @@ class DestinationEmulator(Emulator):
         self.side.by_file = True
         reader = FileReader(stored)
         await reader.open()
-        reader.grant(self.machine.ram.memory)
+        reader.grant(self.machine.ram.memory, self.machine.ram.watch)
         self.attach(reader)
 
     def _let_in(self, channel: Channel, hello: Frame) -> None:

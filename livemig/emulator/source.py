@@ -97,7 +97,7 @@ class SourceEmulator(Emulator):
         assert self._stored is not None
         reader = FileReader(self._stored)
         await reader.open()
-        reader.grant(self.machine.ram.memory)
+        reader.grant(self.machine.ram.memory, self.machine.ram.watch)
         self.attach(reader)
 
     def boot(self) -> None:

@@ -13,7 +13,7 @@ from livemig.errors import PeerLost, ProtocolError
 from livemig.link.buffers import Buffers, behind
 from livemig.link.channel import PagesTally
 from livemig.link.pages import clear, pages_of, pieces, words
-from livemig.machine.ram import PAGE
+from livemig.machine.ram import PAGE, Pages, Watch
 from livemig.migration.checksum import SIZE, Checksum
 from livemig.migration.encoding import decoded
 from livemig.migration.frames import MAX_HEADER, PREFIX, REPEATED, Frame, check_header, decode, header_length
@@ -29,6 +29,7 @@ class Inbound:
 
     Args:
         memory: guest RAM: writable bytes, whole pages. None: no RAM, every page is outside.
+        watch: over what is written to it; None: nobody watches.
 
     Attributes:
         wants: where the next bytes go, in order. The peer owes them all: a read may wait until they are here.
@@ -39,11 +40,12 @@ class Inbound:
         stranger: nobody knows yet who the peer is, and no payload of his is taken: it would cost memory.
     """
 
-    def __init__(self, memory: memoryview | None) -> None:
+    def __init__(self, memory: memoryview | None, watch: Watch | None = None) -> None:
         self.wants: Buffers = ()
         self.tally = PagesTally()
         self.whole = self.alive = 0
         self.memory = memoryview(b"") if memory is None else memory
+        self.watch = watch
         self.takes: NDArray[np.bool_] | None = None
         self.stranger = False
         self._during = ""
@@ -132,6 +134,7 @@ class Inbound:
         runs = frame.fields["runs"]
         if not len(runs):
             return
+        since = self._stamp(pages := pages_of(runs))
         *most, last = pieces(self.memory, runs)
         for repeated in (False, True):
             checksum, sent = Checksum(), memoryview(bytearray(SIZE))
@@ -142,7 +145,16 @@ class Inbound:
             checksum.update(*last)
             if repeated or sent != REPEATED:
                 _compare(frame, seq, checksum, sent)
+                if self.watch is not None and len(runs) == 1:
+                    self.watch.learn(pages, since, checksum.digest())
                 return
+
+    def _stamp(self, pages: Pages) -> NDArray[np.uint32]:
+        """`pages` are about to be written, and not by the guest, which has none of them."""
+        if self.watch is None:
+            return np.zeros(0, np.uint32)
+        self.watch.stamp(pages)
+        return self.watch.stamps(pages)
 
     def _check_taken(self, frame: Frame) -> None:
         """Before anything is written."""
@@ -163,12 +175,15 @@ class Inbound:
         """Pages that came in another form, into RAM."""
         if len(pages := pages_of(frame.fields["runs"])):
             ram = words(self.memory)
+            self._stamp(pages)
             ram[pages] = decoded(frame.fields, payload, ram[pages])
         self._place(frame, len(payload))
 
     def _place(self, frame: Frame, length: int) -> None:
         """What is left to be done when the content of a frame of pages has arrived."""
         zero = frame.fields["zero"]
+        if len(zero):
+            self._stamp(pages_of(zero))
         clear(self.memory, zero)
         self.tally.frames += 1
         self.tally.pages += int(frame.fields["runs"][:, 1].sum())

@@ -63,7 +63,9 @@ class Outbound:
                 yield piece
                 checksum.update(*piece)
             if watch.unwritten(pages, before):
-                yield [memoryview(checksum.digest())]
+                yield [memoryview(digest := checksum.digest())]
+                if len(runs) == 1:
+                    watch.learn(pages, before, digest)
                 return
             self._wary, self.repeated = _WARY, self.repeated + 1
             yield [memoryview(REPEATED)]

@@ -81,7 +81,7 @@ class SocketChannel(Channel, Breakable):
     def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
         self._inbound.memory = self._outbound.memory = memory
         self._inbound.stranger = False
-        self._outbound.watch = watch
+        self._inbound.watch = self._outbound.watch = watch
         if self._receiver is None and not self._few:
             self._receiver = Receiver(self._stream, self._inbound, self._deliver)
 

@@ -208,7 +208,7 @@ class FileReader(Channel):
         return 0
 
     def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
-        self._inbound.memory = memory
+        self._inbound.memory, self._inbound.watch = memory, watch
 
     def restrict(self, takes: NDArray[np.bool_]) -> None:
         self._inbound.takes = takes

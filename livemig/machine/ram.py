@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 PAGE: Final = 4096
 WORDS: Final = PAGE // 8
 
-_BLOCK: Final = 64 << 20
-"""Bytes of RAM that one thread digests at a time."""
+BLOCK: Final = 1024
+"""Pages that are digested as one: as many as a frame carries."""
+_AT_A_TIME: Final = 16
+"""Blocks that one thread digests."""
 _LOOKED_AT: Final = 256
 """Pages looked through for zeros at a time."""
 
@@ -28,7 +31,8 @@ class Watch:
 
     A reader takes :meth:`stamps` before, and asks :meth:`unwritten` after. Pages are stamped when they have been
     written, and ``writing`` is set from before that: so a write that overlaps with the reading is either over by the
-    second look, and has changed a stamp since the first, or is still going on.
+    second look, and has changed a stamp since the first, or is still going on. Whoever hashed a whole block while it
+    read it says so (:meth:`learn`): it need not be hashed again for the digest of RAM while nothing is written there.
 
     Attributes:
         writing: the guest writes, nobody knows where.
@@ -37,6 +41,7 @@ class Watch:
     def __init__(self, page_count: int) -> None:
         self.writing = False
         self._stamps = np.zeros(page_count, np.uint32)
+        self._known: dict[int, tuple[bytes, int]] = {}
 
     def stamp(self, pages: Pages) -> None:
         """``pages`` have been written."""
@@ -49,6 +54,18 @@ class Watch:
     def unwritten(self, pages: Pages, since: NDArray[np.uint32]) -> bool:
         """Whether none of ``pages`` was written since :meth:`stamps` said ``since``."""
         return not self.writing and bool(np.array_equal(self._stamps[pages], since))
+
+    def learn(self, pages: Pages, since: NDArray[np.uint32], xxh3_64: bytes) -> None:
+        """That is the hash of what ``pages``, contiguous, hold since :meth:`stamps` said ``since``."""
+        block, begins_late = divmod(int(pages[0]), BLOCK)
+        if not begins_late and len(pages) == min(BLOCK, len(self._stamps) - block * BLOCK):
+            self._known[block] = xxh3_64, int(since.sum(dtype=np.uint64))
+
+    def known(self, block: int) -> bytes | None:
+        """The hash of that block, if it was learnt and none of its pages was written since."""
+        xxh3_64, since = self._known.get(block, (None, 0))
+        now = int(self._stamps[block * BLOCK : (block + 1) * BLOCK].sum(dtype=np.uint64))  # every write counts it up
+        return xxh3_64 if since == now else None
 
 
 class Ram:
@@ -74,6 +91,7 @@ class Ram:
     def clear(self) -> None:
         """As a new one: zeros, none of them dirty."""
         self.words[:] = 0
+        self.watch.stamp(np.arange(self.page_count))
         self._dirty[:] = False
 
     def write(self, writes: Callable[[NDArray[np.uint64]], Pages]) -> None:
@@ -115,14 +133,27 @@ class Ram:
         return none_set
 
     def digest(self) -> str:
-        """128-bit XXH3 of the whole content, in hex; of more than a block, XXH3 of those of its blocks."""
-        blocks = [self.memory[begin : begin + _BLOCK] for begin in range(0, self.size, _BLOCK)]
-        if len(blocks) == 1:
+        """128-bit XXH3 of the whole content, in hex; of more than a block, of the 64-bit XXH3 of each of its blocks."""
+        if self.page_count <= BLOCK:
             return xxhash.xxh3_128_hexdigest(self.memory)
+        hashes = [self.watch.known(block) for block in range(-(-self.page_count // BLOCK))]
+        unknown = [block for block, known in enumerate(hashes) if known is None]
+        for block, xxh3_64 in zip(unknown, self._hashed(unknown), strict=True):
+            hashes[block] = xxh3_64
+        return xxhash.xxh3_128_hexdigest(b"".join(each for each in hashes if each is not None))
+
+    def _hashed(self, blocks: list[int]) -> list[bytes]:
+        def hashed(some: list[int]) -> list[bytes]:
+            size = BLOCK * PAGE
+            return [xxhash.xxh3_64_digest(self.memory[block * size : (block + 1) * size]) for block in some]
+
+        parts = [blocks[begin : begin + _AT_A_TIME] for begin in range(0, len(blocks), _AT_A_TIME)]
+        if len(parts) <= 1:
+            return hashed(blocks)
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor() as pool:  # the guest stands still, and xxhash lets go of the interpreter
-            return xxhash.xxh3_128_hexdigest(b"".join(pool.map(xxhash.xxh3_128_digest, blocks)))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # the guest stands still; xxhash lets go of the interpreter
+            return [each for part in pool.map(hashed, parts) for each in part]
 
     def close(self) -> None:
         """Give the mapping back. The RAM must not be used afterwards."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xxhash
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livemig.config.model import Config
 from livemig.emulator.build import machine
 from livemig.guests.draws import Stream, draw, draws
 from livemig.guests.memory import MemoryWorkload
-from livemig.machine.ram import PAGE, Ram
+from livemig.machine.ram import BLOCK, PAGE, Ram
 from livemig.migration.passes import page_runs
 
 PAGES = 64
@@ -162,15 +163,87 @@ def test_machine_prealloc_populates() -> None:
         ram.close()
 
 
-def test_a_digest_of_more_than_a_block_is_of_the_digests_of_its_blocks() -> None:
-    block = 64 << 20
-    ram = Ram(block + PAGE)
-    ram.words[7], ram.words[-1] = 7, 9
-    parts = [xxhash.xxh3_128_digest(bytes(part)) for part in (ram.memory[:block], ram.memory[block:])]
-    assert ram.digest() == xxhash.xxh3_128_hexdigest(b"".join(parts))
+MANY = 5 * BLOCK * 9 + 3
+"""Pages: more blocks than one thread hashes, the last of them short."""
+
+
+def digest_of(content: bytes) -> str:
+    """As docs/design.md has it."""
+    size = BLOCK * PAGE
+    parts = [xxhash.xxh3_64_digest(content[begin : begin + size]) for begin in range(0, len(content), size)]
+    return xxhash.xxh3_128_hexdigest(b"".join(parts))
+
+
+@pytest.mark.parametrize("pages", [BLOCK + 1, 2 * BLOCK, MANY])
+def test_a_digest_of_more_than_a_block_is_of_the_digests_of_its_blocks(pages: int) -> None:
+    ram = Ram(pages * PAGE)
+    ram.words[:, 3] = np.arange(pages)
+    before = ram.digest()
+    assert before == digest_of(bytes(ram.memory))
     ram.words[-1, -1] = 8
-    assert ram.digest() != xxhash.xxh3_128_hexdigest(b"".join(parts))
+    assert ram.digest() == digest_of(bytes(ram.memory)) != before
     ram.close()
+
+
+def hashed(ram: Ram, first: int, count: int) -> None:
+    """As a link does when it reads pages."""
+    pages = np.arange(first, first + count)
+    since = ram.watch.stamps(pages)
+    ram.watch.learn(pages, since, xxhash.xxh3_64_digest(ram.memory[first * PAGE : (first + count) * PAGE]))
+
+
+def test_a_block_that_was_hashed_on_its_way_is_not_hashed_again_until_it_is_written() -> None:
+    """Seen by what must not happen to RAM: a change behind the watch's back goes unnoticed."""
+    ram = Ram(2 * BLOCK * PAGE + PAGE)
+    hashed(ram, BLOCK, BLOCK)
+    before = ram.digest()
+    ram.words[BLOCK + 7] = 1
+    assert ram.digest() == before
+    ram.watch.stamp(np.array([BLOCK + 9]))
+    assert ram.digest() == digest_of(bytes(ram.memory)) != before
+    ram.close()
+
+
+def test_the_short_block_at_the_end_is_one_too() -> None:
+    ram = Ram(BLOCK * PAGE + 2 * PAGE)
+    hashed(ram, BLOCK, 2)
+    before = ram.digest()
+    ram.words[-1] = 1
+    assert ram.digest() == before
+    ram.close()
+
+
+@settings(max_examples=60)
+@given(st.lists(st.one_of(
+    st.tuples(st.just("write"), st.integers(0, 2 * BLOCK + 4), st.just(1)),
+    st.tuples(st.just("hash"), st.sampled_from([0, 1, BLOCK, 2 * BLOCK]), st.sampled_from([5, BLOCK - 1, BLOCK])),
+    st.tuples(st.just("digest"), st.just(0), st.just(0)),
+    st.tuples(st.just("clear"), st.just(0), st.just(0)),
+), max_size=12))  # fmt: skip
+def test_whatever_was_hashed_and_written_when_the_digest_is_of_what_is_there(steps: list[tuple[str, int, int]]) -> None:
+    """Whole blocks hashed, parts of blocks, runs across two; written before and after."""
+    ram = Ram((2 * BLOCK + 5) * PAGE)
+    for number, (kind, first, count) in enumerate(steps, 1):
+        if kind == "write":
+            write(ram, first, number)
+        elif kind == "hash":
+            hashed(ram, first, min(count, ram.page_count - first))
+        elif kind == "clear":
+            ram.clear()
+        else:
+            assert ram.digest() == digest_of(bytes(ram.memory))
+    assert ram.digest() == digest_of(bytes(ram.memory))
+    ram.close()
+
+
+def write(ram: Ram, page: int, value: int) -> None:
+    """As the guest does."""
+
+    def writes(words: Any) -> Any:
+        words[page, 5] = value
+        return np.array([page])
+
+    ram.write(writes)
 
 
 def test_a_page_whose_last_word_alone_is_set_is_not_zero() -> None:
