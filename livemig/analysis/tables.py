@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from livemig.analysis.columns import Columns
 from livemig.analysis.layout import ARMED, INTERRUPT, Column
@@ -19,14 +20,19 @@ _LARGE: Final = 10**18
 
 @dataclass(frozen=True, slots=True)
 class Tables(Columns):
-    """``tables``; of each line, ``table``: in which of them it is, ``row``: and where."""
+    """``templates``: of each table, :meth:`Lines.template`. ``table``: of each line, in which of them it is, and
+    ``row``: where."""
 
-    tables: Sequence[Lines]
+    templates: Sequence[tuple[Event, Sequence[tuple[str, NDArray[Any]]]]]
     table: Column
     row: Column
 
     def event(self, line: int) -> Event:
-        event: Event = self.tables[self.table[line]].event(int(self.row[line]))
+        alike, columns = self.templates[self.table[line]]
+        event: Event = alike.copy()
+        row = self.row[line]
+        for key, column in columns:
+            event[key] = column.item(row)
         return event
 
     def told(self, log: Log, begin: int, end: int) -> Iterator[tuple[Event, Place]]:
@@ -67,8 +73,8 @@ def columns_of(tables: Sequence[Lines], name: str, first: int, side: str | None)
     row = np.arange(total) - np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
     t_ns, cpu, tb, deadline_ns = (column[by_order] for column in numbers.values())
     return Tables(
-        name, first, kind[by_order], kinds, armed[by_order], t_ns, cpu, tb, deadline_ns, tables, table[by_order],
-        row[by_order],
+        name, first, kind[by_order], kinds, armed[by_order], t_ns, cpu, tb, deadline_ns,
+        [lines.template() for lines in tables], table[by_order], row[by_order],
     )  # fmt: skip
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -55,15 +54,15 @@ class Lines:
         keys = tuple([key for key, _ in self.fields])
         return _texts(keys, tuple([_COLUMN if isinstance(value, np.ndarray) else value for _, value in self.fields]))
 
-    def event(self, row: int) -> dict[str, Any]:
-        """One of them, as its line is read."""
-        return {key: int(v[row]) if isinstance(v, np.ndarray) else v for key, v in self.fields}
+    def template(self) -> tuple[dict[str, Any], list[tuple[str, Column]]]:
+        """A line as it is read but for its numbers, and the columns that these are in."""
+        return dict(self.fields), [(key, value) for key, value in self.fields if isinstance(value, np.ndarray)]
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """All of them."""
-        keys = [key for key, _ in self.fields]
-        values = [v.tolist() if isinstance(v, np.ndarray) else repeat(v, len(self.order)) for _, v in self.fields]
-        return (dict(zip(keys, row, strict=True)) for row in zip(*values, strict=True))
+        """All lines, as they are read."""
+        alike, columns = self.template()
+        for row in zip(*(column.tolist() for _, column in columns), strict=True):
+            yield alike | dict(zip([key for key, _ in columns], row, strict=True))
 
     def between(self, start: int, stop: int) -> Lines:
         fields = ((key, v[start:stop] if isinstance(v, np.ndarray) else v) for key, v in self.fields)

@@ -1,22 +1,28 @@
-"""A connection between two emulators of one process: bytes, handed over at once."""
+"""A connection between two emulators of one process: frames, handed over at once.
+
+A header is what it is anywhere, bytes with a checksum that are checked to the last field; so neither side has anything
+of the other's, and what is damaged is found. Page content goes from RAM to RAM in one step, where a socket has two:
+nothing is between them that could change it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from livemig.emulator.emulator import Emulator
 from livemig.errors import ProtocolError
-from livemig.link.buffers import fill
 from livemig.link.channel import Channel, PagesTally
 from livemig.link.faults.harm import NO_HARM, Harm, damaged
 from livemig.link.faults.link import FaultyLink
-from livemig.link.inbound import Inbound
+from livemig.link.intake import Intake
 from livemig.link.outbound import Outbound
+from livemig.link.pages import copy
 from livemig.machine.ram import Watch
-from livemig.migration.frames import Frame
+from livemig.migration.frames import PREFIX, Frame, check_header, decode
 from livemig.timers.ticks import NEVER
 
 
@@ -29,54 +35,71 @@ class Pipe(Channel):
     """
 
     def __init__(self, side: Emulator, damaged: Callable[[Emulator, int, ProtocolError], None]) -> None:
-        memory = side.machine.ram.memory
-        self._outbound, self._inbound = Outbound(memory), Inbound(memory)
+        self._memory = side.machine.ram.memory
+        self._outbound, self._intake = Outbound(self._memory), Intake(self._memory)
         self._side, self._tell_damaged = side, damaged
+        self._taken = 0
+        self._broken = False
         self.link = side.wire
         self.peer: Pipe
 
     @property
     def tally(self) -> PagesTally:
-        return self._inbound.tally
+        return self._intake.tally
 
     @property
     def signs(self) -> int:
-        return self._inbound.whole
+        return self._intake.whole
 
     @property
     def signs_of_life(self) -> int:
-        return self._inbound.alive
+        return 0
 
     def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
-        self._inbound.memory = memory
+        self._intake.memory = memory
 
     def restrict(self, takes: NDArray[np.bool_]) -> None:
-        self._inbound.takes = takes
+        self._intake.takes = takes
 
     def post(self, frame: Frame, *, not_before: float | None = None, harm: Harm = NO_HARM) -> None:
         if frame.arrives_ns >= NEVER:
             return
-        data = [self._outbound.header(frame), *map(b"".join, self._outbound.payload(frame))]
+        header = self._outbound.header(frame)
         if isinstance(self.link, FaultyLink) and self.link.claim(frame.arrives_ns, frame.type).damaged:
-            data[0] = damaged(data[0])
-        for piece in data:
-            self.peer.take(memoryview(piece), frame.arrives_ns)
+            header = damaged(header)
+        self.peer.take(header, frame, self._memory)
 
-    def take(self, data: memoryview, arrives_ns: int) -> None:
-        """Bytes from the peer, of a frame that arrives then."""
+    def take(self, header: bytes, sent: Frame, memory: memoryview) -> None:
+        """A frame from the peer: its header as it arrives, and where its payload is, in ``sent`` or in ``memory``."""
+        if self._broken:
+            return
         try:
-            self._deliver()
-            while data:
-                taken = fill(self._inbound.wants, data)
-                data = data[taken:]
-                self._inbound.received(taken)
-                self._deliver()
+            frame = self._received(header, sent, memory)
         except ProtocolError as error:
-            self._tell_damaged(self._side, arrives_ns, error)
-
-    def _deliver(self) -> None:
-        while (frame := self._inbound.next_frame()) is not None:
+            self._broken = True
+            self._tell_damaged(self._side, sent.arrives_ns, error)
+            return
+        self._intake.whole += 1
+        if frame is not None:
             self._side.heard(frame)
+
+    def _received(self, header: bytes, sent: Frame, memory: memoryview) -> Frame | None:
+        """The frame, if it is to be told of; its pages are in RAM then."""
+        prefix, fields = header[:PREFIX], header[PREFIX:]
+        check_header(prefix, fields)
+        frame, length = decode(fields, self._taken, ram_pages=self._intake.pages)
+        self._taken += 1
+        if frame.carries_pages:
+            self._intake.check_taken(frame)
+            if len(runs := frame.fields["runs"]):
+                copy(memory, self._intake.memory, runs)
+            self._intake.place(frame, length)
+            return frame if frame.announced else None
+        if frame.type == "encoded":
+            self._intake.check_taken(frame)
+            self._intake.decode(frame, memoryview(sent.payload))
+            return None
+        return replace(frame, payload=sent.payload) if length else frame
 
     async def flush(self) -> None:
         """Nothing waits here."""
@@ -86,4 +109,4 @@ class Pipe(Channel):
 
     async def aclose(self) -> None:
         self._outbound.release()
-        self._inbound.release()
+        self._memory = self._intake.memory = memoryview(b"")

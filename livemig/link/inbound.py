@@ -6,20 +6,16 @@ from collections.abc import Generator
 from dataclasses import replace
 from itertools import count
 
-import numpy as np
-from numpy.typing import NDArray
-
 from livemig.errors import PeerLost, ProtocolError
 from livemig.link.buffers import Buffers, behind
-from livemig.link.channel import PagesTally
-from livemig.link.pages import clear, pages_of, pieces, words
-from livemig.machine.ram import PAGE, Pages, Watch
+from livemig.link.intake import Intake
+from livemig.link.pages import pages_of, pieces
+from livemig.machine.ram import Watch
 from livemig.migration.checksum import SIZE, Checksum
-from livemig.migration.encoding import decoded
 from livemig.migration.frames import MAX_HEADER, PREFIX, REPEATED, Frame, check_header, decode, header_length
 
 
-class Inbound:
+class Inbound(Intake):
     """The receiving half of a connection, as a state machine.
 
     Whoever wants a frame brings bytes until there is one::
@@ -28,25 +24,18 @@ class Inbound:
             inbound.received(read_into(inbound.wants))
 
     Args:
-        memory: guest RAM: writable bytes, whole pages. None: no RAM, every page is outside.
-        watch: over what is written to it; None: nobody watches.
+        memory, watch: as in :class:`Intake`.
 
     Attributes:
         wants: where the next bytes go, in order. The peer owes them all: a read may wait until they are here.
-        tally: of the frames of pages.
-        whole, alive: how many frames were received to their end, and signs of life between them.
-        memory: as given; a peer that has to prove itself first is given none until it has.
-        takes: the pages that may be written, each in a frame that is announced; None: all, in any.
+        alive: how many signs of life came between frames.
         stranger: nobody knows yet who the peer is, and no payload of his is taken: it would cost memory.
     """
 
     def __init__(self, memory: memoryview | None, watch: Watch | None = None) -> None:
+        super().__init__(memory, watch)
         self.wants: Buffers = ()
-        self.tally = PagesTally()
-        self.whole = self.alive = 0
-        self.memory = memoryview(b"") if memory is None else memory
-        self.watch = watch
-        self.takes: NDArray[np.bool_] | None = None
+        self.alive = 0
         self.stranger = False
         self._during = ""
         self._frames = self._parse()
@@ -89,14 +78,14 @@ class Inbound:
             header = room[: header_length(prefix)]
             yield from self._fill([header])
             check_header(prefix, header)
-            frame, length = decode(header, seq, ram_pages=len(self.memory) // PAGE)
+            frame, length = decode(header, seq, ram_pages=self.pages)
             if self.stranger and length:
                 raise ProtocolError(frame.type, "payload", f"{length} bytes from somebody who is not let in yet")
             self._during = f"the payload of {frame.type!r}"
             if frame.carries_pages:
-                self._check_taken(frame)
+                self.check_taken(frame)
                 yield from self._pages(frame, seq)
-                self._place(frame, length)
+                self.place(frame, length)
                 self.whole += 1
                 if frame.announced:
                     yield frame
@@ -107,8 +96,8 @@ class Inbound:
                 yield from self._fill([payload, sent])
                 _compare(frame, seq, Checksum(payload), sent)
             if frame.type == "encoded":
-                self._check_taken(frame)
-                self._decode(frame, payload)
+                self.check_taken(frame)
+                self.decode(frame, payload)
                 self.whole += 1
                 continue
             if length:
@@ -134,7 +123,7 @@ class Inbound:
         runs = frame.fields["runs"]
         if not len(runs):
             return
-        since = self._stamp(pages := pages_of(runs))
+        since = self.stamp(pages := pages_of(runs))
         *most, last = pieces(self.memory, runs)
         for repeated in (False, True):
             checksum, sent = Checksum(), memoryview(bytearray(SIZE))
@@ -149,47 +138,10 @@ class Inbound:
                     self.watch.learn(pages, since, checksum.digest())
                 return
 
-    def _stamp(self, pages: Pages) -> NDArray[np.uint32]:
-        """`pages` are about to be written, and not by the guest, which has none of them."""
-        if self.watch is None:
-            return np.zeros(0, np.uint32)
-        self.watch.stamp(pages)
-        return self.watch.stamps(pages)
-
-    def _check_taken(self, frame: Frame) -> None:
-        """Before anything is written."""
-        if self.takes is None:
-            return
-        if not frame.announced:
-            raise ProtocolError(frame.type, "type", "not expected: the guest runs here")
-        for name in ("runs", "zero"):
-            if not self.takes[pages_of(frame.fields[name])].all():
-                raise ProtocolError(frame.type, name, "a page that is not missing")
-
     def _fill(self, buffers: Buffers) -> Generator[None]:
         self.wants = buffers
         while self.wants:
             yield None
-
-    def _decode(self, frame: Frame, payload: memoryview) -> None:
-        """Pages that came in another form, into RAM."""
-        if len(pages := pages_of(frame.fields["runs"])):
-            ram = words(self.memory)
-            self._stamp(pages)
-            ram[pages] = decoded(frame.fields, payload, ram[pages])
-        self._place(frame, len(payload))
-
-    def _place(self, frame: Frame, length: int) -> None:
-        """What is left to be done when the content of a frame of pages has arrived."""
-        zero = frame.fields["zero"]
-        if len(zero):
-            self._stamp(pages_of(zero))
-        clear(self.memory, zero)
-        self.tally.frames += 1
-        self.tally.pages += int(frame.fields["runs"][:, 1].sum())
-        self.tally.zero_pages += int(zero[:, 1].sum())
-        self.tally.payload_bytes += length
-        self.tally.arrives_ns = frame.arrives_ns
 
 
 def _compare(frame: Frame, seq: int, checksum: Checksum, sent: memoryview) -> None:

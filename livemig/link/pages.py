@@ -40,6 +40,12 @@ def gathered(memory: memoryview, pages: Pages) -> Iterator[memoryview]:
         yield taken.data.cast("B")
 
 
+def copy(source: memoryview, target: memoryview, runs: Runs) -> None:
+    """The content of `runs`, at least one, from one RAM to another of that size."""
+    pages: slice | Pages = slice(runs[0, 0], runs[0].sum()) if len(runs) == 1 else pages_of(runs)
+    words(target)[pages] = words(source)[pages]
+
+
 def pieces(memory: memoryview, runs: Runs) -> list[list[memoryview]]:
     """Where the content of `runs`, at least one, is: a piece and what is left of its last run at a time."""
     if len(runs) == 1:

@@ -51,8 +51,13 @@ class Cpu:
         self.now = 0
         fresh = facility.at_reset()
         self.spr = fresh.spr
-        self.slots = [Slot(i, count) for i, count in enumerate(fresh.counts)]
+        self.slots = [
+            Slot(i, timer, count) for i, (timer, count) in enumerate(zip(facility.timers, fresh.counts, strict=True))
+        ]
         self.main = self.slots[0]
+        self._by_priority = [self.slots[i] for i in facility.priority]
+        self.known: Timers | None = None
+        """The state of the timers, if it has been put together since it changed last."""
         self._alone = len(self.slots) == 1
         self._trains = self._alone and isinstance(facility, Book3S) and isinstance(guest, TickGuest)
         self.unmask_at = 0
@@ -154,9 +159,9 @@ class Cpu:
             if slot.due <= tick and self.reset is None:
                 self._apply(tick, self.facility.expire(self._timers(), slot.index, tick, self._tb(tick)))
         if self.blocked_at is None:
-            for index in self.facility.priority:
-                if self.slots[index].raised is not None and self._unmasks(index) <= tick and self.reset is None:
-                    self.deliver(self.slots[index], tick)
+            for slot in self._by_priority:
+                if slot.raised is not None and self._unmasks(slot) <= tick and self.reset is None:
+                    self.deliver(slot, tick)
             if self._held:
                 self._mask_held(tick)
         if self._reloaded and self.record is not None:
@@ -187,9 +192,12 @@ class Cpu:
             return min(slot.due for slot in self.slots)
         tick = min(self.mask_at, self.thread_at)
         for slot in self.slots:
-            tick = min(tick, slot.step_at, slot.due)
-            if slot.raised is not None:
-                tick = min(tick, self._unmasks(slot.index))
+            if slot.step_at < tick:
+                tick = slot.step_at
+            if slot.due < tick:
+                tick = slot.due
+            if slot.raised is not None and (unmask_at := self._unmasks(slot)) < tick:
+                tick = unmask_at
         return tick
 
     def _steady(self) -> bool:
@@ -206,8 +214,8 @@ class Cpu:
             and self.unmask_at <= main.due
         )
 
-    def _unmasks(self, index: int) -> int:
-        return self.unmask_at if self.facility.timers[index].ee else self.own_unmask_at
+    def _unmasks(self, slot: Slot) -> int:
+        return self.unmask_at if slot.ee else self.own_unmask_at
 
     def _tb(self, tick: int) -> int:
         return self.timebase.value + tick & MASK64
@@ -220,7 +228,9 @@ class Cpu:
         return min(tick, self._next()) if self.facility.may_arm_watchdog(timers) else tick
 
     def _timers(self) -> Timers:
-        return Timers(tuple(slot.count for slot in self.slots), self.spr)
+        if self.known is None:
+            self.known = Timers(tuple([slot.count for slot in self.slots]), self.spr)
+        return self.known
 
     def read(self, register: str, tick: int) -> int:
         """``mfspr`` of one of the timers' registers at ``tick``."""
@@ -278,6 +288,7 @@ class Cpu:
         for slot, count in zip(self.slots, change.state.counts, strict=True):
             if slot.count is not count:
                 self._count(slot, count)
+        self.known = change.state
         self.reset = self.reset or change.reset
         for effect in change.effects:
             slot = self.slots[effect.timer]
@@ -295,19 +306,19 @@ class Cpu:
                 self._raise(slot, tick, effect.due)
 
     def _count(self, slot: Slot, count: Decrementer) -> None:
-        slot.count = count
+        slot.count, self.known = count, None
         slot.due = self.facility.due(slot.index, count)
 
     def _raise(self, slot: Slot, tick: int, due: int) -> None:
         coalesced = slot.pending is not None
         if not coalesced:
             slot.pending = due
-        if self.facility.timers[slot.index].level:
+        if slot.level:
             slot.line = due
         if self.record is not None:
             if coalesced:
                 self.record.raise_(COALESCED, tick, due, slot.index)
-            elif self._unmasks(slot.index) > (tick if self.blocked_at is None else self.blocked_at):
+            elif self._unmasks(slot) > (tick if self.blocked_at is None else self.blocked_at):
                 self.record.raise_(MASKED, tick, due, slot.index)
             elif self.blocked_at is not None:
                 self._held.append(slot)
@@ -318,7 +329,7 @@ class Cpu:
         assert due is not None
         slot.pending = None
         others = () if self._alone else self.slots
-        held_up = [other for other in others if other.pending is not None and self._unmasks(other.index) <= tick]
+        held_up = [other for other in others if other.pending is not None and self._unmasks(other) <= tick]
         self.delivered += 1
         self.worst_late = max(self.worst_late, tick - due)
         if self.record is not None:
@@ -332,12 +343,12 @@ class Cpu:
         # one tick at least, or a handler that takes no time and writes nothing would be entered for ever
         unmask_at = tick + max(to_unmask, 1)
         self.unmask_at = max(self.unmask_at, unmask_at)
-        if not self.facility.timers[slot.index].ee:
+        if not slot.ee:
             self.own_unmask_at = unmask_at
         if self.thread_at < NEVER:
             self.thread_at += unmask_at - tick
         for other in held_up:  # it could have been delivered, but for this one
-            if self.record is not None and other.pending is not None and self._unmasks(other.index) > tick:
+            if self.record is not None and other.pending is not None and self._unmasks(other) > tick:
                 self.record.raise_(MASKED, tick, other.pending, other.index)
 
     # -- crossing -----------------------------------------------------------------------------------------------
@@ -375,5 +386,5 @@ class Cpu:
         self.unmask_at, self.own_unmask_at, self.mask_at, self.thread_at = (
             NEVER if ticks < 0 else now + ticks for ticks in to_come
         )
-        self.spr = tuple(saved["spr"])
+        self.spr, self.known = tuple(saved["spr"]), None
         self.guest.load(saved["guest"])

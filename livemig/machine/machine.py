@@ -113,10 +113,12 @@ class Machine:
 
     def reset_due_ns(self) -> int | None:
         """A barrier must fall here, so that a watchdog's reset comes at its tick; None if no watchdog runs."""
+        if not self.running or not self.spec.facility.resets:
+            return None
         dues = [
             cpu.timebase.instant(max(tick, cpu.now)) for cpu in self.cpus if (tick := cpu.earliest_reset()) < NEVER
         ]
-        return min(dues) + 1 + self._world_ns if dues and self.running else None
+        return min(dues) + 1 + self._world_ns if dues else None
 
     def reset_asked(self) -> dict[str, object] | None:
         """What ``machine_reset`` says of a watchdog that asks for a reset; None if none does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from livemig.timers.decrementer import Decrementer
+from livemig.timers.facility import Timer
 from livemig.timers.ticks import NEVER
 
 
@@ -17,7 +18,7 @@ class Masking:
 
 
 class Slot:
-    """One timer of a running CPU.
+    """One timer of a running CPU; ``level``, ``ee``: as in :class:`Timer`.
 
     ``count``: as in :class:`Timers`. ``due``: the tick at which it falls due. ``pending``: the tick at which the
     raised, undelivered interrupt fell due; ``line``: the same for a level line, which stays up after delivery.
@@ -25,10 +26,11 @@ class Slot:
     what ``step_at`` is then, to its step; 0 if it is done.
     """
 
-    __slots__ = ("count", "due", "entering", "index", "line", "pending", "step_at")
+    __slots__ = ("count", "due", "ee", "entering", "index", "level", "line", "pending", "step_at")
 
-    def __init__(self, index: int, count: Decrementer) -> None:
+    def __init__(self, index: int, timer: Timer, count: Decrementer) -> None:
         self.index, self.count = index, count
+        self.level, self.ee = timer.level, timer.ee
         self.due = self.step_at = NEVER
         self.pending: int | None = None
         self.line: int | None = None

@@ -163,7 +163,7 @@ def _keep_rows(record: Record, due: int, values: list[int], guest: TickGuest, la
 def _arrive(cpu: Cpu, guest: TickGuest, last: int, due: int, count: int) -> None:
     """The state after ``count`` deliveries, the last at tick ``last``, the next at ``due``."""
     cpu.delivered += count
-    cpu.main.count = Decrementer(due - _model(cpu).underflow_lag, True)
+    cpu.main.count, cpu.known = Decrementer(due - _model(cpu).underflow_lag, True), None
     cpu.main.due = due
     cpu.unmask_at = last + max(guest.handler_ticks, 1)
     cpu.now = max(cpu.now, cpu.unmask_at)
@@ -173,7 +173,7 @@ def _derail(cpu: Cpu, guest: TickGuest, tick: int, value: int, following: int, c
     """Deliver at ``tick``; what the handler's step gave (``value``, ``following``) ends the train."""
     main, model = cpu.main, _model(cpu)
     cpu.now = tick
-    main.count = Decrementer(main.due - model.underflow_lag, False)
+    main.count, cpu.known = Decrementer(main.due - model.underflow_lag, False), None
     main.pending, main.due = main.due, NEVER
     main.line = main.pending if model.level else None
     cpu.deliver(main, tick)

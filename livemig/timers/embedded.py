@@ -14,7 +14,7 @@ from typing import Final
 
 from livemig.timers.decrementer import Decrementer, Line
 from livemig.timers.facility import Change, Effect, Timer, TimerFacility, Timers
-from livemig.timers.tcr import DIE, DIS, FIE, FIS, WIE, WIS, WORD, WRC, WRS
+from livemig.timers.tcr import DIE, DIS, ENW, FIE, FIS, WIE, WIS, WORD, WRC, WRS
 from livemig.timers.ticks import NEVER
 from livemig.timers.watchdog import barks_next, is_over, stages_before_reset, time_out
 
@@ -22,6 +22,8 @@ MAIN, FIT, WATCHDOG = range(3)
 TCR, TSR = range(2)
 STATUS: Final = (DIS, FIS, WIS)
 ENABLE: Final = (DIE, FIE, WIE)
+_ASKED: Final = (DIS, FIS, WIS | ENW)
+"""Bits of TSR, by timer, on which it depends whether its interrupt is up, or to come."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,10 @@ class Draft:
     @tsr.setter
     def tsr(self, value: int) -> None:
         self.spr[TSR] = value
+
+    def concerns(self, timer: int) -> bool:
+        """It happened to it, whatever its count and the registers say."""
+        return timer in self.written or timer in self.events or timer in self.lowered
 
     def state(self) -> Timers:
         return Timers(tuple(self.counts), tuple(self.spr))
@@ -161,6 +167,10 @@ class Embedded(TimerFacility):
         self._from_reset(draft)
         return draft.state()
 
+    @property
+    def resets(self) -> bool:
+        return True
+
     def earliest_reset(self, state: Timers) -> int:
         """The watchdog's next time-out, and a tick for each one after it. A shorter period in TCR, once WRC is set,
         can bring it nearer."""
@@ -260,10 +270,11 @@ class Embedded(TimerFacility):
     def _settle(self, old: Timers, draft: Draft, expired: int | None = None) -> Change:
         new = draft.state()
         effects: list[Effect] = []
-        for timer in range(len(self.timers)):
+        tcr, tsr = old.spr[TCR] ^ draft.tcr, old.spr[TSR] ^ draft.tsr
+        for timer, (was, count) in enumerate(zip(old.counts, draft.counts, strict=True)):
             if timer == expired:
                 effects += self._by_itself(old, new, draft, timer)
-            else:
+            elif was is not count or tcr & ENABLE[timer] or tsr & _ASKED[timer] or draft.concerns(timer):
                 effects += self._by_write(old, new, draft, timer)
         return Change(new, tuple(effects), draft.reset)
 

@@ -138,6 +138,11 @@ class TimerFacility(ABC):
     def expire(self, state: Timers, timer: int, tick: int, tb: int) -> Change:
         """``due`` of a timer has come; ``tick`` is not before it."""
 
+    @property
+    def resets(self) -> bool:
+        """Whether one of its timers can reset the machine at all."""
+        return False
+
     def earliest_reset(self, state: Timers) -> int:
         """No reset comes before this tick, whatever the guest does not do; NEVER if none can. It is told again at each
         time-out, and after a write that :meth:`may_arm_watchdog`."""
