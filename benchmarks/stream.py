@@ -110,11 +110,14 @@ def certificates() -> str:
     return place
 
 
-def bare_contiguous(size: int, secure: bool = False, connections: int = 1) -> Mover:
-    """Sockets, plain or Python's own for TLS, and nothing else: `size` bytes, 1 MiB at a time, an even part each."""
+def bare_contiguous(size: int, secure: bool = False, connections: int = 1, congestion: bytes = b"") -> Mover:
+    """Sockets, plain or Python's own for TLS, and nothing else: `size` bytes, 1 MiB at a time, an even part each; with
+    that congestion control, instead of the system's."""
     share = size // connections
 
     def send(sock: socket.socket, memory: memoryview, part: int) -> None:
+        if congestion:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion)
         for begin in range(part * share, (part + 1) * share, _CHUNK):
             sock.sendall(memory[begin : min(begin + _CHUNK, (part + 1) * share)])
 
@@ -264,6 +267,8 @@ def compare(
     channel = through_channel(pages, secure, more) if ours_is is None else ours_is
     kind = "bare ssl sockets" if secure else "bare sockets"
     peers = {f"{kind}, contiguous": bare_contiguous(size, secure, more or 1)}
+    if family == "tcp" and not secure:
+        peers["bare sockets on reno, contiguous"] = bare_contiguous(size, connections=more or 1, congestion=b"reno")
     if "contiguous" not in name:
         peers["bare sockets, the same iovecs"] = bare_iovecs(pages)
     if secure:
