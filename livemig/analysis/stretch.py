@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from io import BufferedIOBase
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import PurePath
 from typing import Final, Literal, TypeAlias
 
@@ -143,36 +143,47 @@ def interleaved(first: Iterable[Item], second: Iterable[Item]) -> Iterator[Item]
     """As `merged`: a stretch is cut where an event of the other log comes between, and taken apart if it is short."""
     ones, others = iter(first), iter(second)
     one, other = next(ones, None), next(others, None)
+    one_begins, other_begins = _begins(one), _begins(other)
     while one is not None and other is not None:
-        if _begins(one) <= _begins(other):
-            head, one = _cut(one, _begins(other), "right")
-            yield from _worthwhile(head)
+        if one_begins <= other_begins:
+            if isinstance(one, Stretch):
+                head, one = _cut(one, other_begins, "right")
+                yield from _worthwhile(head)
+            else:
+                yield one
+                one = None
             one = next(ones, None) if one is None else one
+            one_begins = _begins(one)
         else:
-            head, other = _cut(other, _begins(one), "left")
-            yield from _worthwhile(head)
+            if isinstance(other, Stretch):
+                head, other = _cut(other, one_begins, "left")
+                yield from _worthwhile(head)
+            else:
+                yield other
+                other = None
             other = next(others, None) if other is None else other
+            other_begins = _begins(other)
     for rest, more in ((one, ones), (other, others)):
         if rest is not None:
-            yield from _worthwhile(rest)
-            for item in more:
-                yield from _worthwhile(item)
+            for item in chain((rest,), more):
+                if isinstance(item, Stretch):
+                    yield from _worthwhile(item)
+                else:
+                    yield item
 
 
-def _begins(item: Item) -> int:
+def _begins(item: Item | None) -> int:
     if isinstance(item, Stretch):
         return int(item.block.t_ns[item.begin])
-    t_ns: int = item[0]["t_ns"]
+    t_ns: int = _NEVER if item is None else item[0]["t_ns"]
     return t_ns
 
 
-def _cut(item: Item, t_ns: int, side: Literal["left", "right"]) -> tuple[Item, Item | None]:
-    """What of ``item`` comes before ``t_ns``, and the rest, if there is any; ``side`` as for ``searchsorted``."""
-    if not isinstance(item, Stretch):
-        return item, None
-    row = int(item.t_ns.searchsorted(min(t_ns, _NEVER), side))
-    return item.cut(row) if row < len(item) else (item, None)
+def _cut(stretch: Stretch, t_ns: int, side: Literal["left", "right"]) -> tuple[Stretch, Stretch | None]:
+    """What of it comes before ``t_ns``, and the rest, if there is any; ``side`` as for ``searchsorted``."""
+    row = int(stretch.t_ns.searchsorted(min(t_ns, _NEVER), side))
+    return stretch.cut(row) if row < len(stretch) else (stretch, None)
 
 
-def _worthwhile(item: Item) -> Iterable[Item]:
-    return item if isinstance(item, Stretch) and len(item) < SHORT else (item,)
+def _worthwhile(stretch: Stretch) -> Iterable[Item]:
+    return stretch if len(stretch) < SHORT else (stretch,)

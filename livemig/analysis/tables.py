@@ -86,6 +86,6 @@ def _kind(fields: Mapping[str, Any], side: str | None) -> tuple[str, str] | None
         return None
     for key in ("tb",) if event == INTERRUPT else ("tb", "deadline_ns"):
         value = fields[key]
-        if value is None or np.min(value) < 0 or np.max(value) >= _LARGE:
+        if not isinstance(value, np.ndarray) or value.min() < 0 or value.max() >= _LARGE:
             return None
     return fields["side"], fields["timer"]

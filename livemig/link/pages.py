@@ -20,6 +20,8 @@ PIECE: Final = 128
 
 _CLEARED: Final = 1024
 """Pages looked at and cleared at a time."""
+_LONG: Final = 4
+"""Pages of a run from which on, in the mean, it is looked at where it is, and not in a copy of many runs."""
 
 
 def words(memory: memoryview) -> Words:
@@ -85,6 +87,12 @@ def clear(memory: memoryview, runs: Runs) -> None:
     if not len(runs):
         return
     ram = words(memory)
+    if int(runs[:, 1].sum()) < _LONG * len(runs):
+        pages = pages_of(runs)
+        for begin in range(0, len(pages), PIECE):
+            some = pages[begin : begin + PIECE]
+            ram[some[np.bitwise_or.reduce(ram[some], axis=1) != 0]] = 0
+        return
     for first, count in runs.tolist():
         for begin in range(first, first + count, _CLEARED):
             block = ram[begin : min(begin + _CLEARED, first + count)]

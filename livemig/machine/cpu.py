@@ -160,7 +160,8 @@ class Cpu:
                 self._apply(tick, self.facility.expire(self._timers(), slot.index, tick, self._tb(tick)))
         if self.blocked_at is None:
             for slot in self._by_priority:
-                if slot.raised is not None and self._unmasks(slot) <= tick and self.reset is None:
+                raised = slot.pending is not None or slot.line is not None
+                if raised and self._unmasks(slot) <= tick and self.reset is None:
                     self.deliver(slot, tick)
             if self._held:
                 self._mask_held(tick)
@@ -196,8 +197,10 @@ class Cpu:
                 tick = slot.step_at
             if slot.due < tick:
                 tick = slot.due
-            if slot.raised is not None and (unmask_at := self._unmasks(slot)) < tick:
-                tick = unmask_at
+            if slot.pending is not None or slot.line is not None:
+                unmask_at = self.unmask_at if slot.ee else self.own_unmask_at
+                if unmask_at < tick:
+                    tick = unmask_at
         return tick
 
     def _steady(self) -> bool:
