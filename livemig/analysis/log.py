@@ -31,7 +31,7 @@ class Log:
     """
 
     def __init__(self, path: str, side: str | None, lines: Iterable[bytes] | Entries) -> None:
-        self.path, self.side = path, side
+        self.path, self.side, self.name = path, side, PurePath(path).name
         self.last_ns: int | None = None
         """``t_ns`` of the last event read so far; None before the first."""
         self.lines = lines
@@ -43,7 +43,7 @@ class Log:
 
     def told(self, events: Iterable[tuple[Event, int]]) -> Iterator[tuple[Event, Place]]:
         """Events with their numbers, which come after the ones read so far; raises as iterating does."""
-        name, side = PurePath(self.path).name, self.side
+        name, side = self.name, self.side
         for event, number in events:
             if side not in (None, event["side"]) or event["t_ns"] < (self.last_ns or 0):
                 raise InputError(self.path, _problem(event, side, self.last_ns or 0), number)
@@ -52,7 +52,7 @@ class Log:
 
     def events(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Event, Place]]:
         """Those of some numbered lines, which come after the ones read so far; raises as iterating does."""
-        name, side, last = PurePath(self.path).name, self.side, self.last_ns or 0
+        name, side, last = self.name, self.side, self.last_ns or 0
         for number, line in lines:
             try:
                 event = orjson.loads(line)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from io import BufferedIOBase
 from itertools import chain, count, islice
-from pathlib import PurePath
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -108,7 +107,7 @@ def stretches(log: Log) -> Iterator[Item]:
 
 
 def _of_text(log: Log, lines: Iterable[bytes]) -> Iterator[Columns]:
-    reader, first = Reader(PurePath(log.path).name, log.side), 1
+    reader, first = Reader(log.name, log.side), 1
     for data in _blocks(lines):
         block = reader.read(data, first)
         yield block
@@ -125,7 +124,7 @@ def _of_entries(log: Log, entries: Entries) -> Iterator[Columns | tuple[Event, P
         elif (size := sum(len(lines.order) for lines in entry)) < SHORT:
             yield from log.told(zip(in_order(entry), count(first), strict=False))
         else:
-            yield columns_of(entry, PurePath(log.path).name, first, log.side)
+            yield columns_of(entry, log.name, first, log.side)
         first += size
 
 

@@ -243,15 +243,15 @@ def features_for(strategy: str, names: Sequence[str]) -> list[Feature]:
     Raises:
         UsageError: there is none of that name.
     """
-    chosen: list[Feature] = []
+    chosen: set[str] = set()
     known = {feature.name: feature for feature in FEATURES}
     for name in names:
         if name == "all":
-            chosen += FEATURES
+            chosen |= known.keys()
         elif name == "promised":
-            chosen += [feature for feature in FEATURES if feature.is_promised(strategy)]
+            chosen |= {feature.name for feature in FEATURES if feature.is_promised(strategy)}
         elif name in known:
-            chosen.append(known[name])
+            chosen.add(name)
         else:
             raise UsageError(f"--faults: {name!r} is not known (allowed: promised, all, none, {', '.join(known)})")
-    return [feature for feature in FEATURES if feature in chosen]
+    return [feature for feature in FEATURES if feature.name in chosen]
