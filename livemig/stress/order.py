@@ -142,6 +142,7 @@ def _run(
     numbers = (number for number in (count() if runs is None else range(runs)) if number not in done)
     until = None if order.seconds is None else time.monotonic() + order.seconds
     bar = tqdm(total=runs, initial=len(done), unit="run", file=progress, disable=not progress.isatty(), leave=False)
+    before = store.totals()[1]
     failed = 0
     kept: list[Trial] = []
     with bar:
@@ -150,8 +151,8 @@ def _run(
                 for chunk in chunks:
                     kept += chunk
                     failed += sum(trial.signature is not None for trial in chunk)
+                    bar.set_postfix(failed=before + failed, refresh=False)  # the update shows it
                     bar.update(len(chunk))
-                    bar.set_postfix(failed=failed, refresh=False)
                     if len(kept) >= _BATCH:
                         store.add(kept)
                         kept = []
