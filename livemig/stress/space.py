@@ -110,10 +110,12 @@ def _embedded(random: Random) -> dict[str, Value]:
 
 
 def _watchdog_short(random: Random) -> dict[str, Value]:
-    """A watchdog of 2^21 ticks of 33 MHz, 63 ms, and a downtime in which it comes to its third time-out."""
+    """A watchdog of 2^21 ticks of 33 MHz, 63 ms, petted every 40 to 60 ms, and a downtime of more than three time-outs,
+    which begins anywhere between two of them: if the watchdog timed out since it was petted, it barks at the resume."""
     downtime = f"{random.randrange(200_000, 700_000)}us"
     return {**_embedded(random), "machine.model": "ppc405", "guest.embedded.watchdog_bit": 20,
-            "guest.embedded.period": "20ms", "guest.embedded.pet_every": 2, "migration.downtime": downtime}  # fmt: skip
+            "guest.embedded.period": f"{random.randrange(20_000, 30_000)}us", "guest.embedded.pet_every": 2,
+            "migration.start": f"{random.randrange(200_000, 263_000)}us", "migration.downtime": downtime}  # fmt: skip
 
 
 def _fault(kind: str, **keys: Sequence[Value]) -> Draw:
