@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+from functools import partialmethod
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tqdm import tqdm
 
 from livemig.stress.campaign import CHUNK
 from livemig.stress.order import Order, Outcome, carry_out
@@ -60,7 +62,7 @@ def bars(screen: Screen) -> list[Shown]:
 
 @pytest.fixture(autouse=True)
 def _drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TQDM_MININTERVAL", "0")
+    monkeypatch.setattr(tqdm, "__init__", partialmethod(tqdm.__init__, mininterval=0))
 
 
 def test_a_bar_says_how_many_are_done_how_fast_how_many_failed_and_how_long_it_takes_yet(tmp_path: Path) -> None:
