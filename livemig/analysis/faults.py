@@ -78,6 +78,7 @@ class Faults(Observer):
         return {
             "pages": self.ended["pages"],
             "requests": self.ended["requests"],
+            "preempted": self.ended.get("preempted", 0),
             "faults": self.count,
             "blocktime_ns": self.ended["blocktime_ns"],
             "vcpu_blocktime_ns": stood,

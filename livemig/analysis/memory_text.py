@@ -47,7 +47,8 @@ def postcopy(result: Result) -> str:
     stood, late = told["vcpu_blocktime_ns"], told["vcpu_interrupts_late_ns"]
     cpus = sorted(range(len(stood)), key=lambda cpu: -stood[cpu])[:_CPUS]
     parts = [
-        f"{plural(told['pages'], 'page')} after the guest, {told['requests']:,} asked for",
+        f"{plural(told['pages'], 'page')} after the guest, {told['requests']:,} asked for"
+        + (f", {told['preempted']:,} by their own connection" if told["preempted"] else ""),
         *(f"cpu {cpu} stood {duration(stood[cpu])}, interrupts {duration(late[cpu])} late" for cpu in sorted(cpus)),
     ]
     if len(stood) > _CPUS:

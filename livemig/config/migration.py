@@ -152,7 +152,8 @@ class Migration(Section):
         default=0, description="when precopy ends at the latest; 0 for no such time; postcopy_ram only"
     )
     postcopy_preempt: bool = Field(
-        default=False, description="pages that a CPU waits for do not wait behind others: a channel of their own"
+        default=False, description="pages that a CPU waits for go by a connection of their own, past what is pushed; "
+        "on both sides; postcopy_ram only"
     )
     max_postcopy_bandwidth: Annotated[int, Quantity(BYTE_RATE, "0B/s", "128GiB/s")] = Field(
         default=0, description="bytes pushed of pages that no CPU waits for; 0 for all that the link takes"

@@ -14,7 +14,7 @@ from livemig.clock.clock import Clock, WallClock
 from livemig.emulator.cuts import Cuts
 from livemig.emulator.mishaps import Mishaps
 from livemig.errors import LinkError, LivemigError, PeerLost, PeerSilent, plain
-from livemig.link.channel import Channel
+from livemig.link.channel import Channel, Ear
 from livemig.migration.frames import MAX_SNAPSHOT, Frame
 from livemig.migration.side import Side
 from livemig.timers.ticks import NS_PER_S
@@ -120,9 +120,13 @@ class Conversation(ABC):
         """Something is due from the peer before this side can go on."""
         return self.side.awaits and not self._inbox
 
-    def signs(self, channel: Channel) -> int:
+    def watched(self, channel: Channel) -> Sequence[Ear]:
+        """That on which the peer is missed, each by itself."""
+        return (channel,)
+
+    def signs(self, ear: Ear) -> int:
         """What changes as long as the peer does what it owes."""
-        return channel.signs
+        return ear.signs
 
     def say_why(self, now: int, error: LivemigError) -> None:  # noqa: B027
         """Tell the peer of ``error`` in what it sent, if that is for this side to do."""
@@ -132,8 +136,10 @@ class Conversation(ABC):
         try:
             with self._hearing:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._lose_patience, channel)
-                    await self._listen(channel)
+                    for ear in channel.ears:
+                        nursery.start_soon(self._listen, channel, ear)
+                    for watched in self.watched(channel):
+                        nursery.start_soon(self._lose_patience, watched)
         except* trio.ClosedResourceError:
             pass  # this side has hung up
         except* LivemigError as group:
@@ -148,27 +154,27 @@ class Conversation(ABC):
         self._lost = error
         self._tell()
 
-    async def _listen(self, channel: Channel) -> None:
+    async def _listen(self, channel: Channel, ear: Ear) -> None:
         while True:
-            frame = await channel.receive()
+            frame = await ear.receive()
             if channel is self._channel and self.mishaps.hears(channel):
                 self.heard(frame)
             while len(self._inbox) >= _MOST_FRAMES or self._waiting_bytes() > MAX_SNAPSHOT:
                 self._room = trio.Event()
                 await self._room.wait()
 
-    async def _lose_patience(self, channel: Channel) -> None:
+    async def _lose_patience(self, ear: Ear) -> None:
         """Raises PeerSilent when there was no sign of the peer for too long while it was waited for. Time in which this
         process was itself stopped does not count."""
         patience = self._patience_ns / NS_PER_S
         step = patience / 8
-        signs, since = self.signs(channel), trio.current_time()
+        signs, since = self.signs(ear), trio.current_time()
         while True:
             looked = trio.current_time()
             await trio.sleep(step)
             since += max(trio.current_time() - looked - 2 * step, 0)
-            if self.signs(channel) != signs or not self.awaits_peer():
-                signs, since = self.signs(channel), trio.current_time()
+            if self.signs(ear) != signs or not self.awaits_peer():
+                signs, since = self.signs(ear), trio.current_time()
             elif trio.current_time() - since >= patience:
                 raise PeerSilent(self._patience_ns)
 

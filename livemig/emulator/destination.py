@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from livemig.emulator.tuning import Tuning
 from livemig.errors import LivemigError, ProtocolError, QmpError
 from livemig.events.log import EventLog
 from livemig.events.schema import DESTINATION
-from livemig.link.channel import Channel
+from livemig.link.channel import Channel, Ear
 from livemig.link.door import Door, Gate
 from livemig.link.stream_file import FileReader, Stored, check_head
 from livemig.link.uri import close, file_path, is_secure, listen, socket_address
@@ -138,7 +138,7 @@ class DestinationEmulator(Emulator):
     def restrict(self) -> None:
         """To the RAM of a guest that is ours, the source may write the pages that are missing."""
         if self._channel is not None and self.side.postcopy is not None:
-            self._channel.restrict(self.side.postcopy.missing)
+            self._channel.restrict(self.side.postcopy.missing.copy())
 
     def _receive(self, now: int, frame: Frame) -> None:
         super()._receive(now, frame)
@@ -168,8 +168,11 @@ class DestinationEmulator(Emulator):
             return not self.side.over and self.side.owner == "source" and not self._inbox
         return self.side.status in (Status.POSTCOPY_ACTIVE, Status.POSTCOPY_RECOVER) and not self._inbox
 
-    def signs(self, channel: Channel) -> int:
-        return channel.signs + channel.signs_of_life  # a guest may run for long between two frames of its source
+    def watched(self, channel: Channel) -> Sequence[Ear]:
+        return channel.ears  # a source gives signs of life on each
+
+    def signs(self, ear: Ear) -> int:
+        return ear.signs + ear.signs_of_life  # a guest may run for long between two frames of its source
 
     def say_why(self, now: int, error: LivemigError) -> None:
         if self._before is None and isinstance(error, ProtocolError) and self.awaits_peer():

@@ -42,6 +42,9 @@ _MOST_AHEAD = 16 << 20
 """Bytes of a pass that may wait for the connection to take them."""
 _LOOK_NS = 2_000_000
 """How long until it is looked again whether it has."""
+_MOST_PUSHED_AHEAD = 2 << 20
+_LOOK_AT_PUSHES_NS = 300_000
+"""The same in postcopy, where a CPU may have to wait for what stands there."""
 _OWN_GUEST = (RunState.RUNNING, RunState.PAUSED, RunState.FINISH_MIGRATE)
 
 
@@ -209,7 +212,7 @@ class Emulator(Operated):
     def next_due(self) -> int | None:
         """The next instant at which anything but the CPUs happens, as far as is known; None: not until it is told."""
         now = self.clock.now()
-        due = now + _LOOK_NS if self._too_far_ahead() else self.side.due
+        due = now + self._look_ns() if self._too_far_ahead() else self.side.due
         instants = [at for at in (due, self._begins(now)) if at is not None]
         if self._inbox:
             instants.append(self._inbox[0][0])
@@ -230,7 +233,11 @@ class Emulator(Operated):
         """In wall time a pass goes no faster than the connection takes it."""
         if self.clock.virtual or self._channel is None or not isinstance(self.side, Source):
             return False
-        return self.side.can_wait and self._channel.ahead > _MOST_AHEAD
+        most = _MOST_PUSHED_AHEAD if self.side.pushes else _MOST_AHEAD
+        return self.side.can_wait and self._channel.ahead > most
+
+    def _look_ns(self) -> int:
+        return _LOOK_AT_PUSHES_NS if isinstance(self.side, Source) and self.side.pushes else _LOOK_NS
 
     def _act(self, now: int) -> None:
         for order in self._take_orders():
@@ -264,6 +271,8 @@ class Emulator(Operated):
             self.side.tick(now)
             if not self.clock.virtual:
                 self._post()
+                if isinstance(self.side, Source) and self.side.pushes:
+                    break  # somebody may have asked for another page meanwhile
         self.side.keep_in_step(now)
         self._post()
         self._change_roles(now)

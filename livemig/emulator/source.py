@@ -21,6 +21,7 @@ from livemig.events.log import EventLog
 from livemig.events.schema import SOURCE
 from livemig.link.channel import Channel
 from livemig.link.opening import open_channel
+from livemig.link.preempt_channel import AT_ONCE, IN_STEP, NO_PREEMPT
 from livemig.link.stream_file import FileReader, FileWriter, Stored
 from livemig.link.uri import file_path, is_secure
 from livemig.machine.runstate import RunState
@@ -75,6 +76,7 @@ class SourceEmulator(Emulator):
         self.tuning = Tuning(config)
         self._start_ns, self._timeout_ns = migration.start, migration.connect_timeout
         self._channel_count, self._tls_dir = migration.multifd_channels, migration.tls_dir
+        self._preempt = NO_PREEMPT
         self._alive_every = migration.peer_timeout / NS_PER_S / 4
         self._credentials: ssl.SSLContext | None = None
         duplicate = config.fault.duplicate
@@ -120,12 +122,19 @@ class SourceEmulator(Emulator):
         to_file, channels = file_path(uri) is not None, self.tuning.config.migration.multifd_channels
         if to_file and channels:
             raise QmpError("GenericError", "Migration requires multi-channel URIs (e.g. tcp)")
-        self._channel_count = channels
+        self._channel_count, self._preempt = channels, self._preempt_wanted()
         if not to_file and is_secure(uri):
             from livemig.link.credentials import CLIENT, context
 
             self._credentials = context(self._tls_dir, CLIENT)
         self._uri = uri
+
+    def _preempt_wanted(self) -> int:
+        """Whether there is to be a connection for pages that are asked for, and how it is heard."""
+        migration = self.tuning.config.migration
+        if not (migration.postcopy_ram and migration.postcopy_preempt):
+            return NO_PREEMPT
+        return IN_STEP if self.clock.virtual else AT_ONCE
 
     def _begin_anew(self) -> None:
         """After a migration that came to nothing, another one may be tried."""
@@ -245,7 +254,7 @@ class SourceEmulator(Emulator):
             else:
                 channel = await open_channel(
                     uri, self._timeout_ns, ram.memory, self._channel_count, self._credentials, self._alive_every,
-                    ram.watch,
+                    ram.watch, self._preempt,
                 )  # fmt: skip
         except LinkError as error:
             self._phase = _Phase.STARTED

@@ -76,9 +76,10 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     # It is here, the CPU goes on. `wait_ns`: how long it stood; `late_ns`: by how much the interrupt that has waited
     # longest for it is late because of that.
     "page_arrived": ("cpu", "page", "wait_ns", "late_ns"),
-    # All pages are here. `pages`: how many came; `requests`: how many were asked for; `blocktime_ns`: while all CPUs
-    # stood; `vcpu_blocktime_ns`: each CPU; `ram_digest`: of the 64-bit XXH3 of every page as it arrived.
-    "postcopy_ended": ("pages", "requests", "blocktime_ns", "vcpu_blocktime_ns", "ram_digest"),
+    # All pages are here. `pages`: how many came; `requests`: how many were asked for; `preempted`: how many came by the
+    # connection for those; `blocktime_ns`: while all CPUs stood; `vcpu_blocktime_ns`: each CPU; `ram_digest`: of the
+    # 64-bit XXH3 of every page as it arrived.
+    "postcopy_ended": ("pages", "requests", "preempted", "blocktime_ns", "vcpu_blocktime_ns", "ram_digest"),
     # The last line of a log that was written to its end.
     "run_ended": ("reason",),
 }  # fmt: skip

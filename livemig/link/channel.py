@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -47,7 +48,34 @@ class Breakable(ABC):
         ``aclose`` is to follow."""
 
 
-class Channel(ABC):
+class Ear(ABC):
+    """Where frames come in, one after the other."""
+
+    @property
+    @abstractmethod
+    def signs(self) -> int:
+        """Grows with every frame received to its end, of pages too, and with what the peer took."""
+
+    @property
+    @abstractmethod
+    def signs_of_life(self) -> int:
+        """How many the peer sent between frames: its process is there."""
+
+    @abstractmethod
+    async def receive(self) -> Frame:
+        """The next frame but for those of pages that are not announced; all pages go to guest RAM and `tally`.
+
+        Cancelled, it loses nothing: the next call goes on where this one was.
+
+        Raises:
+            PeerLost: the connection ended; so will every further call.
+            TlsError: the same, and the peer said why.
+            ProtocolError: the peer sent what it must not; so will every further call.
+            trio.ClosedResourceError: this end was closed.
+        """
+
+
+class Channel(Ear):
     """One end of a connection. An async context manager: leaving it closes it.
 
     One task receives; any may post. Guest RAM is given as a writable memoryview of bytes, whole pages; None
@@ -61,14 +89,9 @@ class Channel(ABC):
         """Grows while `receive` waits; still while it does not."""
 
     @property
-    @abstractmethod
-    def signs(self) -> int:
-        """Grows with every frame received to its end, of pages too, and with what the peer took."""
-
-    @property
-    @abstractmethod
-    def signs_of_life(self) -> int:
-        """How many the peer sent between frames: its process is there."""
+    def ears(self) -> Sequence[Ear]:
+        """What can be listened to at a time; all of it is to be."""
+        return (self,)
 
     @property
     def ahead(self) -> int:
@@ -81,8 +104,8 @@ class Channel(ABC):
 
     @abstractmethod
     def restrict(self, takes: NDArray[np.bool_]) -> None:
-        """From now on the peer may write those pages only that are set in `takes`, which may change meanwhile, and in
-        frames only that `receive` gives too."""
+        """From now on the peer may write those pages only that are set in `takes`, each once, where it is cleared; and
+        in frames only that `receive` gives too."""
 
     @abstractmethod
     def post(self, frame: Frame, *, not_before: float | None = None, harm: Harm = NO_HARM) -> None:
@@ -107,19 +130,6 @@ class Channel(ABC):
 
         Raises:
             PeerLost: the connection is gone.
-            trio.ClosedResourceError: this end was closed.
-        """
-
-    @abstractmethod
-    async def receive(self) -> Frame:
-        """The next frame but for those of pages that are not announced; all pages go to guest RAM and `tally`.
-
-        Cancelled, it loses nothing: the next call goes on where this one was.
-
-        Raises:
-            PeerLost: the connection ended; so will every further call.
-            TlsError: the same, and the peer said why.
-            ProtocolError: the peer sent what it must not; so will every further call.
             trio.ClosedResourceError: this end was closed.
         """
 

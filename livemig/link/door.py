@@ -13,22 +13,24 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from livemig.config.migration import MAX_CHANNELS
 from livemig.errors import LinkError, ProtocolError
 from livemig.link.channel import Channel
-from livemig.link.multi_channel import MultiChannel
+from livemig.link.joining import joined
+from livemig.link.preempt_channel import NO_PREEMPT
 from livemig.link.socket_channel import SocketChannel
 from livemig.link.stream import SocketStream, Stream
 from livemig.migration.frames import Frame
+from livemig.migration.settings import POSTCOPY_PREEMPT
 
 if TYPE_CHECKING:
     import ssl
 
-_MOST: Final = 2 * (MAX_CHANNELS + 1)
+_MOST: Final = 2 * (MAX_CHANNELS + 2)
 """People before the door at a time."""
 _REFUSAL_S: Final = 2
 """How long a refusal may take to be taken."""
@@ -42,16 +44,21 @@ class _Party:
     """The connections of one migration, as they come. `settled`: it is known whether it was `let_in`."""
 
     channels: int
+    preempt: int
     identity: bytes
     members: dict[int, SocketChannel] = field(default_factory=dict)
     whole: trio.Event = field(default_factory=trio.Event)
     settled: trio.Event = field(default_factory=trio.Event)
     let_in: bool = False
 
-    def join(self, index: int, channels: int, identity: bytes, channel: SocketChannel) -> None:
-        """Raises ProtocolError if it cannot belong here."""
-        if channels != self.channels:
-            raise ProtocolError("channel", "channels", f"{channels}, but {self.channels} on another connection of it")
+    def join(self, said: dict[str, Any], identity: bytes, channel: SocketChannel) -> None:
+        """Raises ProtocolError if it cannot belong here. ``said``: the fields of its `channel`."""
+        index, channels = said["index"], said["channels"]
+        for name, known in (("channels", self.channels), ("preempt", self.preempt)):
+            if said[name] != known:
+                raise ProtocolError("channel", name, f"{said[name]}, but {known} on another connection of it")
+        if channels < (self.preempt != NO_PREEMPT):
+            raise ProtocolError("channel", "preempt", "with no connection but the main one")
         if index > channels or index in self.members:
             raise ProtocolError("channel", "index", f"{index} is not one that is missing")
         if identity != self.identity:
@@ -61,8 +68,7 @@ class _Party:
             self.whole.set()
 
     def as_channel(self) -> Channel:
-        main, *others = (self.members[index] for index in sorted(self.members))
-        return MultiChannel(main, others) if others else main
+        return joined([self.members[index] for index in sorted(self.members)], self.preempt)
 
 
 class Gate:
@@ -158,9 +164,13 @@ class Door:
 
     async def _join(self, first: Frame, identity: bytes, channel: SocketChannel) -> bool:
         """Wait with the others of its party until that is let in, or not; whether it was."""
-        session, index, channels = (first.fields[name] for name in ("session", "index", "channels"))
-        party = self._parties.setdefault(session, _Party(channels, identity))
-        party.join(index, channels, identity, channel)
+        session, index = first.fields["session"], first.fields["index"]
+        party = self._parties.setdefault(session, _Party(first.fields["channels"], first.fields["preempt"], identity))
+        try:
+            party.join(first.fields, identity, channel)
+        except ProtocolError:
+            self._forget(session)
+            raise
         try:
             if index:
                 await party.settled.wait()
@@ -171,15 +181,20 @@ class Door:
             return party.let_in
         finally:
             del party.members[index]
-            if not party.members:
-                del self._parties[session]
+            self._forget(session)
+
+    def _forget(self, session: str) -> None:
+        """The party of which nobody is here."""
+        if not self._parties[session].members:
+            del self._parties[session]
 
     async def _admit(self, party: _Party) -> bool:
         channel = party.as_channel()
         hello = await channel.receive()
         if hello.type != self._first:
             raise ProtocolError(hello.type, "type", f"where {self._first!r} is due")
-        if (refusal := self._gate.admit(hello)) is not None:
+        refusal = _lacks_preempt(party, hello) or self._gate.admit(hello)
+        if refusal is not None:
             await self._refuse(channel, refusal)
             return False
         self._enter(channel, hello)
@@ -191,3 +206,11 @@ class Door:
             channel.post(refusal)
             while True:  # until it hangs up: closed from here, it might not read why
                 await channel.receive()
+
+
+def _lacks_preempt(party: _Party, hello: Frame) -> Frame | None:
+    """What somebody is told who says that he has a connection for pages that are asked for, and has none."""
+    if party.preempt != NO_PREEMPT or POSTCOPY_PREEMPT not in hello.fields.get("capabilities", ()):
+        return None
+    said = {"reason": f"{POSTCOPY_PREEMPT} is on, and there is no connection for it"}
+    return Frame("refuse", hello.arrives_ns, hello.arrives_ns, said)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,9 @@ from livemig.machine.ram import PAGE, Pages, Watch
 from livemig.migration.encoding import decoded
 from livemig.migration.frames import Frame
 
+_TAKING = threading.Lock()
+"""Held by the thread that looks whether a page may be written, and says that it is."""
+
 
 class Intake:
     """Args: ``memory``: guest RAM: writable bytes, whole pages. None: no RAM, every page is outside. ``watch``: over
@@ -20,7 +25,9 @@ class Intake:
     Attributes:
         tally: of the frames of pages. whole: how many frames were received to their end.
         memory: as given; a peer that has to prove itself first is given none until it has.
-        takes: the pages that may be written, each in a frame that is announced; None: all, in any.
+        takes: the pages that may be written, each once and in a frame that is announced; None: all, in any. Of several
+            connections it is the same: what has begun to come by one is refused on another, for the guest may have
+            written to the page by the time that a second copy arrives.
     """
 
     def __init__(self, memory: memoryview | None, watch: Watch | None = None) -> None:
@@ -41,9 +48,12 @@ class Intake:
             return
         if not frame.announced:
             raise ProtocolError(frame.type, "type", "not expected: the guest runs here")
-        for name in ("runs", "zero"):
-            if not self.takes[pages_of(frame.fields[name])].all():
-                raise ProtocolError(frame.type, name, "a page that is not missing")
+        with _TAKING:
+            for name in ("runs", "zero"):
+                if not self.takes[pages_of(frame.fields[name])].all():
+                    raise ProtocolError(frame.type, name, "a page that is not missing")
+            for name in ("runs", "zero"):
+                self.takes[pages_of(frame.fields[name])] = False
 
     def stamp(self, pages: Pages) -> NDArray[np.uint32]:
         """`pages` are about to be written, and not by the guest, which has none of them."""

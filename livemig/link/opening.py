@@ -11,7 +11,8 @@ import trio
 
 from livemig.errors import ConnectTimeout, TlsError, UsageError
 from livemig.link.channel import Channel
-from livemig.link.multi_channel import MultiChannel
+from livemig.link.joining import joined
+from livemig.link.preempt_channel import NO_PREEMPT
 from livemig.link.socket_channel import SocketChannel
 from livemig.link.stream import SocketStream, Stream
 from livemig.link.uri import UnixAddress, connect, parse_uri
@@ -30,13 +31,15 @@ async def open_channel(
     credentials: ssl.SSLContext | None = None,
     alive_every: float | None = None,
     watch: Watch | None = None,
+    preempt: int = NO_PREEMPT,
 ) -> Channel:
     """A channel to the destination at `uri`, for which this waits.
 
     Args:
         timeout_ns: of real time, for all of it. memory, watch: guest RAM, see `Channel`.
         channels: connections for pages beside the main one; with none of them that carries pages too.
-        credentials: for `tls:`. alive_every: seconds of silence between signs of life.
+        credentials: for `tls:`. alive_every: seconds of silence between signs of life. preempt: whether, and how, one
+            more is for pages that are asked for: see `livemig.link.preempt_channel`.
 
     Raises:
         ConnectTimeout: nobody within the time. TlsError: a certificate is not what it must be.
@@ -45,18 +48,21 @@ async def open_channel(
     deadline = time.monotonic_ns() + timeout_ns
     opened: list[SocketChannel] = []
     try:
-        for index in range(channels + 1):
+        total = channels + (preempt != NO_PREEMPT)
+        for index in range(total + 1):
+            lives = not index or (preempt != NO_PREEMPT and index == total)
             sock = await connect(uri, max(deadline - time.monotonic_ns(), 1))
             stream = await _secured(sock, uri, deadline, credentials)
-            channel = SocketChannel(stream, memory, None if index else alive_every, watch)
+            channel = SocketChannel(stream, memory, alive_every if lives else None, watch)
             opened.append(channel)
-            channel.post(Frame("channel", 0, 0, {"session": session, "index": index, "channels": channels}))
+            said = {"session": session, "index": index, "channels": total, "preempt": preempt}
+            channel.post(Frame("channel", 0, 0, said))
     except BaseException:
         with trio.CancelScope(shield=True):
             for channel in opened:
                 await channel.aclose()
         raise
-    return MultiChannel(opened[0], opened[1:], memory) if channels else opened[0]
+    return joined(opened, preempt, memory)
 
 
 async def _secured(sock: socket.socket, uri: str, deadline: int, credentials: ssl.SSLContext | None) -> Stream:

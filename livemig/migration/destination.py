@@ -19,9 +19,9 @@ from livemig.machine.time_state import Host, HostView, TimeState
 from livemig.machine.version import NEWEST, MachineVersion, version
 from livemig.migration import zstd
 from livemig.migration.encoding import ENCODINGS, ZSTD
-from livemig.migration.frames import MAX_REASON, POSTCOPY_RAM, PROTOCOL_VERSION, Frame
+from livemig.migration.frames import MAX_REASON, PROTOCOL_VERSION, Frame
 from livemig.migration.postcopy_destination import PostcopyDestination
-from livemig.migration.settings import Settings
+from livemig.migration.settings import POSTCOPY_PREEMPT, POSTCOPY_RAM, Settings
 from livemig.migration.side import Emit, Side, Wire
 from livemig.migration.status import Status
 from livemig.migration.steps import Steps
@@ -32,6 +32,8 @@ from livemig.timers.ticks import NS_PER_S
 
 _LONGEST_WAIT_NS = 7200 * NS_PER_S
 """Twice the longest downtime that can be asked for."""
+_BOTH = (POSTCOPY_RAM, POSTCOPY_PREEMPT)
+"""Capabilities that are of no use at one side alone."""
 _RECOVERABLE = frozenset(
     {Status.DEVICE, Status.POSTCOPY_ACTIVE, Status.POSTCOPY_PAUSED, Status.POSTCOPY_RECOVER}
 )
@@ -182,7 +184,7 @@ class Destination(Side):
             raise ProtocolError("hello", "version", f"{fields['version']}, but this side speaks {PROTOCOL_VERSION}")
         if fields["strategy"] not in STRATEGIES:
             raise ProtocolError("hello", "strategy", f"{fields['strategy']!r} is not known here")
-        _check_capabilities(fields["capabilities"], self.settings.postcopy.enabled)
+        _check_capabilities(fields["capabilities"], self.settings.postcopy.names)
         self.strategy = STRATEGIES[fields["strategy"]]
         self._compare(fields["machine"], self.settings.convert_frequency or self.strategy.any_frequency)
         self._enter(now, Status.ACTIVE, self._convert(fields["machine"]))
@@ -338,11 +340,11 @@ class Destination(Side):
             raise ProtocolError(frame.type, "type", f"not expected in status {self.status}")
 
 
-def _check_capabilities(asked: list[str], postcopy: bool) -> None:
+def _check_capabilities(asked: list[str], ours: list[str]) -> None:
     for name in asked:
-        if name == POSTCOPY_RAM and not postcopy:
-            raise ProtocolError("hello", "capabilities", f"{POSTCOPY_RAM} is on at the source and off here")
-        if name not in (*ENCODINGS, POSTCOPY_RAM):
+        if name in _BOTH and name not in ours:
+            raise ProtocolError("hello", "capabilities", f"{name} is on at the source and off here")
+        if name not in (*ENCODINGS, *_BOTH):
             raise ProtocolError("hello", "capabilities", f"{name!r:.40} is not known here")
         if name == ZSTD and not zstd.installed():
             raise ProtocolError("hello", "capabilities", f"zstd {zstd.MISSING}, here too")

@@ -48,9 +48,6 @@ from livemig.migration.fields import (
 
 PROTOCOL_VERSION: Final = 3
 
-POSTCOPY_RAM: Final = "postcopy-ram"
-"""A capability, as `hello` names it."""
-
 _LENGTH: Final = 4
 PREFIX: Final = _LENGTH + SIZE
 """What stands before a header."""
@@ -89,6 +86,11 @@ class Frame:
         return FRAMES[self.type].carries_pages
 
     @property
+    def urgent(self) -> bool:
+        """Whether it is of pages that a CPU waits for."""
+        return self.type == "postcopy_pages" and bool(self.fields["answers"])
+
+    @property
     def announced(self) -> bool:
         """Whether whoever receives such pages is told."""
         return FRAMES[self.type].announced
@@ -107,7 +109,7 @@ class FrameType:
 
 ENVELOPE: Final[Mapping[str, Field]] = {"seq": COUNT, "sent_ns": TIME, "arrives_ns": TIME, "payload": COUNT}
 
-_CHANNELS: Final = integer(0, MAX_CHANNELS)
+_CHANNELS: Final = integer(0, MAX_CHANNELS + 1)
 _CROSSING: Final[Mapping[str, Field]] = {
     "stopped_ns": TIME, "resume_ns": TIME, "paused": integer(0, 1), "due_ns": integers(_MAX_ITEMS, -1, FAR),
     "booted_ns": integer(-1, FAR),
@@ -119,7 +121,10 @@ for none. `booted_ns`: when the guest booted; −1: nobody knows."""
 FRAMES: Final[Mapping[str, FrameType]] = {
     # The first frame of every connection: to which migration it belongs, as which of its `channels` + 1 connections.
     # Number 0 is the main one, the others carry pages.
-    "channel": FrameType({"session": text(64), "index": _CHANNELS, "channels": _CHANNELS}),
+    # `preempt`: as which, if at all, one more of them is for pages that are asked for; it has the highest number.
+    "channel": FrameType({"session": text(64), "index": _CHANNELS, "channels": _CHANNELS, "preempt": integer(0, 2)}),
+    # On the main connection, where the two must be in step: the next frame is the other's, its `number`-th.
+    "preempted": FrameType({"number": COUNT}),
     # On a connection of pages, for the frame `number` of the main one; on the main one, for itself: all that was sent
     # before it is placed before anything that was sent after it.
     "sync": FrameType({"number": COUNT}),

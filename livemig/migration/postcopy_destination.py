@@ -29,7 +29,8 @@ class PostcopyDestination:
     Attributes:
         missing: pages that have not arrived; the peer may write these and no others.
         at_first: what was missing when the guest was handed over.
-        requests: pages asked for. resume_ns: when the guest starts to run.
+        requests: pages asked for. preempted_pages: those that came by a connection of their own.
+        resume_ns: when the guest starts to run.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class PostcopyDestination:
         send: Callable[..., int],
         promise: Callable[..., None],
     ) -> None:
-        self.requests = self.arrived_pages = 0
+        self.requests = self.arrived_pages = self.preempted_pages = 0
         self.blocktime = Blocktime(machine.spec.cpus)
         self.missing: NDArray[np.bool_] = np.zeros(machine.ram.page_count, np.bool_)
         self.at_first = self.missing
@@ -111,6 +112,8 @@ class PostcopyDestination:
             raise ProtocolError(frame.type, "runs", "a page that is not missing")
         add_sums(self._sums, self._machine.ram, pages)
         self.arrived_pages += len(pages)
+        if frame.urgent and self._settings.postcopy.preempt:
+            self.preempted_pages += len(pages)
         self.missing[pages] = False
         for fault, stood_ns in self._machine.arrive(now, pages):
             self.blocktime.goes_on(now, fault.cpu)
@@ -122,7 +125,8 @@ class PostcopyDestination:
         """All pages are here: says so, and gives their digest, each as it arrived."""
         whole = digest(self._sums)
         self._emit(
-            now, "postcopy_ended", pages=self.arrived_pages, requests=self.requests, ram_digest=whole,
+            now, "postcopy_ended", pages=self.arrived_pages, requests=self.requests,
+            preempted=self.preempted_pages, ram_digest=whole,
             blocktime_ns=self.blocktime.all_ns, vcpu_blocktime_ns=list(self.blocktime.each_ns),
         )  # fmt: skip
         return whole

@@ -20,6 +20,8 @@ from livemig.migration.passes import Pass, page_runs
 from livemig.migration.settings import Settings
 from livemig.timers.ticks import NS_PER_S
 
+_MOST_PUSHED = 256
+"""Pages in one frame: whoever asks for another may have to wait behind it, at one of the hosts if not on the line."""
 _SCANNED = 1 << 16
 """Pages looked through at a time."""
 
@@ -70,7 +72,7 @@ class PostcopySource:
 
     def push(self, now: int) -> None:
         """Send the next pages of our own accord."""
-        pages = self._next_pages(self._settings.chunk_pages)
+        pages = self._next_pages(min(self._settings.chunk_pages, _MOST_PUSHED))
         fields = self._fields(pages, answers=0)
         content = self._count(fields, pages)
         free = self._send(now, "postcopy_pages", fields, size=content)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from livemig.machine.version import NEWEST, MachineVersion
+
+POSTCOPY_RAM: Final = "postcopy-ram"
+POSTCOPY_PREEMPT: Final = "postcopy-preempt"
+"""Capabilities, as `hello` names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,11 @@ class Postcopy:
     promises: bool = True
     recover_after_ns: int | None = None
     lookahead_ns: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """What the destination must have switched on, too."""
+        return [POSTCOPY_RAM] * self.enabled + [POSTCOPY_PREEMPT] * (self.enabled and self.preempt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from livemig.machine.machine import Machine
 from livemig.machine.runstate import RunState
 from livemig.machine.time_state import Host, HostView, TimeState
 from livemig.migration.after_switchover import AfterSwitchover
-from livemig.migration.frames import MAX_REASON, POSTCOPY_RAM, PROTOCOL_VERSION, Frame
+from livemig.migration.frames import MAX_REASON, PROTOCOL_VERSION, Frame
 from livemig.migration.page_sums import Sums, digest, sums_of
 from livemig.migration.peer_clock import FIRST, PeerClockMeter
 from livemig.migration.precopy import Precopy
@@ -80,8 +80,13 @@ class Source(AfterSwitchover):
 
     @property
     def can_wait(self) -> bool:
-        """What is due next is more of a pass, for which it is early enough when the line has taken what came before."""
-        return self.status is Status.ACTIVE and self._due is not None and self._due == self.due
+        """What is due next is more of a pass, or a push: early enough when the line has taken what came before."""
+        return self.pushes or (self.status is Status.ACTIVE and self._due is not None and self._due == self.due)
+
+    @property
+    def pushes(self) -> bool:
+        """Pages that nobody waits for go after the guest, and what somebody waits for may have to wait behind them."""
+        return self.status is Status.POSTCOPY_ACTIVE and self.postcopy.due is not None
 
     @property
     def asked(self) -> bool:
@@ -114,7 +119,7 @@ class Source(AfterSwitchover):
             "version": PROTOCOL_VERSION,
             "machine": {**self.machine.spec.as_fields(), "version": self.settings.form.number},
             "strategy": self.strategy.name,
-            "capabilities": self.settings.encodings.names + [POSTCOPY_RAM] * self.settings.postcopy.enabled,
+            "capabilities": self.settings.encodings.names + self.settings.postcopy.names,
         }
 
     def receive(self, now: int, frame: Frame) -> None:

@@ -71,7 +71,7 @@ def wait(t: int, cpu: int, page: int, waited: int, late: int) -> list[dict[str, 
 def test_what_each_cpu_stood_for_missing_pages_and_how_late_its_interrupts_were() -> None:
     """CPU 1's interrupt is due at 180 and comes at 210, when its page is there: 30 ns late, of 40 that it stood."""
     done = {
-        "t_ns": 220, "side": D, "event": "postcopy_ended", "pages": 9, "requests": 2, "blocktime_ns": 5,
+        "t_ns": 220, "side": D, "event": "postcopy_ended", "pages": 9, "requests": 2, "preempted": 1, "blocktime_ns": 5,
         "vcpu_blocktime_ns": [10, 40], "ram_digest": "aa",
     }  # fmt: skip
     both: dict[str, Any] = {"cpu_tb": [150, 150], "decr": [-150, 30], "pending": [[], []]}
@@ -84,7 +84,7 @@ def test_what_each_cpu_stood_for_missing_pages_and_how_late_its_interrupts_were(
     result = judged(*history, cpus=2)
     assert headline(result).endswith("lost nothing; 1 interrupt late, by missing pages alone")
     assert told(result, "postcopy") == (
-        "9 pages after the guest, 2 asked for · cpu 0 stood 10 ns, interrupts 0 late · "
+        "9 pages after the guest, 2 asked for, 1 by their own connection · cpu 0 stood 10 ns, interrupts 0 late · "
         "cpu 1 stood 40 ns, interrupts 30 ns late · all at once 5 ns · 40 ns for a page at most"
     )
     assert result.as_dict()["postcopy"]["vcpu_interrupts_late_ns"] == [0, 30]

@@ -134,7 +134,7 @@ def hello(seq: int) -> bytes:
 
 
 def channel(session: str) -> bytes:
-    return encode(Frame("channel", 0, 0, {"session": session, "index": 0, "channels": 0}), 0)
+    return encode(Frame("channel", 0, 0, {"session": session, "index": 0, "channels": 0, "preempt": 0}), 0)
 
 
 def connect(path: Path) -> socket.socket:
@@ -251,10 +251,17 @@ def _relay(near: socket.socket, back: socket.socket) -> None:
                     (back if sock is near else near).sendall(data)
 
 
-@pytest.mark.parametrize("channels", [0, 2])
-def test_a_source_opens_the_connections_asked_for_and_each_says_which_it_is(tmp_path: Path, channels: int) -> None:
+PREEMPT = ("--set", "migration.postcopy_ram=true", "--set", "migration.postcopy_preempt=true")
+
+
+@pytest.mark.parametrize("preempt", [False, True])
+@pytest.mark.parametrize("multifd", [0, 2])
+def test_a_source_opens_the_connections_asked_for_and_each_says_which_it_is(
+    tmp_path: Path, multifd: int, preempt: bool
+) -> None:
     listening, uri = listener(tmp_path)
-    more = ("--set", f"migration.multifd_channels={channels}")
+    more = ("--set", f"migration.multifd_channels={multifd}", *(PREEMPT if preempt else ()))
+    channels = multifd + preempt
     with listening, side(tmp_path, "source", uri, "virtual", *more) as source:
         told = []
         sockets = [listening.accept()[0] for _ in range(channels + 1)]
@@ -264,6 +271,7 @@ def test_a_source_opens_the_connections_asked_for_and_each_says_which_it_is(tmp_
         assert [(each["type"], each["index"], each["channels"]) for each in told] == [
             ("channel", index, channels) for index in range(channels + 1)
         ]
+        assert {each["preempt"] for each in told} == {2 * preempt}  # in virtual time: in step
         assert len({each["session"] for each in told}) == 1
         for sock in sockets:
             sock.close()

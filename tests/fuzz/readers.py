@@ -139,7 +139,8 @@ def seeds(name: str) -> Iterator[bytes]:
 def _frames() -> Iterator[bytes]:
     hello = {"version": PROTOCOL_VERSION, "machine": {"cpus": 2}, "strategy": "none", "capabilities": ["a"]}
     examples = {
-        "channel": {"session": "ab", "index": 1, "channels": 2},
+        "channel": {"session": "ab", "index": 1, "channels": 2, "preempt": 1},
+        "preempted": {"number": 3},
         "sync": {"number": 0},
         "hello": hello,
         "welcome": {"version": PROTOCOL_VERSION},

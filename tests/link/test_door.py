@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from livemig.link.channel import Channel
 from livemig.link.credentials import CLIENT, SERVER, context, make
 from livemig.link.door import Door
 from livemig.link.opening import open_channel
+from livemig.link.preempt_channel import AT_ONCE, NO_PREEMPT, PreemptChannel
 from livemig.link.socket_channel import SocketChannel
 from livemig.link.stream import SocketStream
 from livemig.link.uri import listen
@@ -75,8 +77,9 @@ def dial(hall: Hall) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(hall.uri.rpartition(":")[2])))
 
 
-def named(session: str = "s", index: int = 0, channels: int = 0) -> Frame:
-    return Frame("channel", 0, 0, {"session": session, "index": index, "channels": channels})
+def named(session: str = "s", index: int = 0, channels: int = 0, preempt: int = 0) -> Frame:
+    said = {"session": session, "index": index, "channels": channels, "preempt": preempt}
+    return Frame("channel", 0, 0, said)
 
 
 async def until(condition: object) -> None:
@@ -155,6 +158,7 @@ async def test_a_second_source_is_told_why_not_and_the_first_is_not_disturbed(
             encode(named(), 0) + encode(Frame("snapshot", 0, 0, {}, b"x" * 9), 1),
             "frame 'snapshot', payload: 9 bytes from somebody who is not let in yet",
         ),
+        (encode(named(preempt=1), 0), "preempt: with no connection but the main one"),
         (b"\0\0", "lost during the header"),
         (b"", "lost during the wait"),
     ],
@@ -234,6 +238,7 @@ async def test_a_party_that_stays_incomplete_is_sent_away_whole(tmp_path: Path) 
     [
         (named("p", 1, 3), "channels: 3, but 2 on another connection of it"),
         (named("p", 0, 2), "index: 0 is not one that is missing"),
+        (named("p", 1, 2, 1), "preempt: 1, but 0 on another connection of it"),
     ],
 )
 @on_trio
@@ -306,3 +311,36 @@ async def test_with_tls_a_stranger_gets_nothing_and_disturbs_nothing(tmp_path: P
         async with await source(inside) as near:
             near.post(HELLO)
             await inside.came.wait()
+
+
+@pytest.mark.parametrize("preempt", [NO_PREEMPT, AT_ONCE])
+@on_trio
+async def test_who_says_that_he_has_a_connection_for_pages_that_are_asked_for_must_have_one(
+    tmp_path: Path, preempt: int
+) -> None:
+    hello = replace(HELLO, fields={**HELLO.fields, "capabilities": ["postcopy-ram", "postcopy-preempt"]})
+    async with hall(tmp_path) as inside, await open_channel(inside.uri, 5 * S, preempt=preempt) as near:
+        near.post(hello)
+        if preempt == AT_ONCE:
+            await inside.came.wait()
+            assert isinstance(inside.channels[0], PreemptChannel)
+        else:
+            assert (await near.receive()).fields == {
+                "reason": "postcopy-preempt is on, and there is no connection for it"
+            }
+
+
+@on_trio
+async def test_nobody_who_was_turned_away_leaves_a_party_behind(tmp_path: Path) -> None:
+    listener, uri = listen(f"unix:{tmp_path}/door")
+    away: list[str] = []
+    door = Door(listener, None, 5, lambda channel, hello: None, away.append)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(door.serve)
+        for number in range(5):
+            with socket.socket(socket.AF_UNIX) as stranger:
+                stranger.connect(uri.removeprefix("unix:"))
+                stranger.sendall(encode(named(f"s{number}", index=2, channels=1), 0))
+                await until(lambda count=number + 1: len(away) == count)
+        assert not door._parties
+        nursery.cancel_scope.cancel()

@@ -37,7 +37,8 @@ HELLO = {
     "capabilities": ["a"],
 }
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "channel": {"session": "0f", "index": 1, "channels": 16},
+    "channel": {"session": "0f", "index": 1, "channels": 17, "preempt": 2},
+    "preempted": {"number": 5},
     "sync": {"number": 3},
     "hello": HELLO,
     "welcome": {"version": PROTOCOL_VERSION},
@@ -144,9 +145,10 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("bye", {"extra": 0}, "'extra'"),
     ("snapshot", {"payload": (16 << 20) + 1}, "payload"),
     ("channel", {"session": "x" * 65}, "session"),
-    ("channel", {"index": 17}, "index"),
+    ("channel", {"index": 18}, "index"),
+    ("channel", {"preempt": 3}, "preempt"),
     ("channel", {"index": -1}, "index"),
-    ("channel", {"channels": 17}, "channels"),
+    ("channel", {"channels": 18}, "channels"),
     ("channel", {"channels": "1"}, "channels"),
     ("sync", {"number": -1}, "number"),
     ("refuse", {"reason": "x" * (MAX_REASON + 1)}, "reason"),

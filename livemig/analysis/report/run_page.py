@@ -77,7 +77,10 @@ def _body(directory: Path, result: Result, manifest: dict[str, Any], data: dict[
 def _postcopy(result: Result) -> Markup:
     if result.postcopy is None:
         return Markup()
-    note = f"{result.postcopy['pages']:,} pages came after the guest, {result.postcopy['requests']:,} were asked for"
+    told = result.postcopy
+    note = f"{told['pages']:,} pages came after the guest, {told['requests']:,} were asked for"
+    if told["preempted"]:
+        note += f", {told['preempted']:,} of them came by their own connection"
     return panel("Postcopy", note, summary.postcopy_table(result))
 
 
