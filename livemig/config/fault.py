@@ -44,9 +44,11 @@ class Latency(LinkFault):
         default=TIME.parse("100ms"), description="how much longer"
     )
     jitter: Annotated[int, Quantity(TIME, "0ns", "1min")] = Field(
-        default=0, description="half the width of what is drawn around it"
+        default=0,
+        description="of what is drawn around it: half the width of the uniform, standard deviation of the normal "
+        "distribution",
     )
-    distribution: Literal["uniform", "normal", "pareto"] = Field(
+    distribution: Literal["uniform", "normal", "pareto", "paretonormal"] = Field(
         default="uniform", description="of the jitter, as netem has them"
     )
     correlation: int = Field(

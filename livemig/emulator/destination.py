@@ -70,7 +70,7 @@ class DestinationEmulator(Emulator):
         incoming: Incoming = NOWHERE,
         born_ns: int = 0,
     ) -> None:
-        patience_ns, cuts = config.migration.peer_timeout + build.fault_delay_ns(config), build.cuts(config)
+        patience_ns, cuts = config.migration.peer_timeout + build.answer_ns(config), build.cuts(config)
         machine = build.machine(config, DESTINATION, born_ns)
         super().__init__(machine, clock, log, config.run.duration, watch, patience_ns, cuts)
         self.lay(config, build.link(config, DESTINATION))

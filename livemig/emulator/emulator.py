@@ -78,7 +78,7 @@ class Emulator(Operated):
         self.wire = wire
         self.mishaps = Mishaps(config, self.machine.side, wire, self.clock.virtual)
         if isinstance(wire, FaultyLink):
-            wire.tell = lambda now, name, kind: self.emit(now, "fault_injected", fault=name, on=kind)
+            wire.tell = self.met
 
     # -- for others -------------------------------------------------------------------------------------------------
 
@@ -87,6 +87,10 @@ class Emulator(Operated):
         self._log_cpus(t_ns)
         self.log.event(t_ns, event, **fields)
         self.notices.logged(t_ns, event, fields, self.side)
+
+    def met(self, t_ns: int, fault: str, kind: str) -> None:
+        """Log that a fault of the link has met its first frame, one of that ``kind``."""
+        self.emit(t_ns, "fault_injected", fault=fault, on=kind)
 
     def finish(self, reason: str) -> None:
         """The run is over here, at the next barrier."""

@@ -11,6 +11,7 @@ from livemig.config.model import Config
 from livemig.events.schema import SOURCE
 from livemig.link.faults.bandwidth import Bandwidth
 from livemig.link.faults.corrupt import Corrupt
+from livemig.link.faults.distribution import FARTHEST
 from livemig.link.faults.latency import Latency
 from livemig.link.faults.limit_data import LimitData
 from livemig.link.faults.link import FaultyLink
@@ -41,14 +42,10 @@ def any_of_link(faults: Faults) -> bool:
     return any(isinstance(fault, Settings) and fault.enabled for _, fault in faults)
 
 
-_FARTHEST = {"uniform": 1, "normal": 6, "pareto": 21}
-"""How many times the jitter a draw may lie above the latency."""
-
-
 def longest_delay_ns(faults: Faults) -> int:
     """By how much faults of the link may hold up a frame that passes by itself."""
     late, stall = faults.latency, faults.stall
-    delay = late.latency + late.jitter * _FARTHEST[late.distribution] if late.enabled else 0
+    delay = late.latency + late.jitter * FARTHEST[late.distribution] if late.enabled else 0
     return delay + (stall.duration if stall.enabled else 0)
 
 

@@ -67,7 +67,7 @@ def _link(make: Callable[[When, int], LinkFault]) -> Callable[[Emulator, int, in
     def act(emulator: Emulator, now: int, value: int) -> None:
         wire = emulator.wire
         if isinstance(wire, LinkModel):
-            emulator.relink(FaultyLink(wire, [make(When(now), value)]))
+            emulator.relink(FaultyLink(wire, [make(When(now), value)], emulator.met))
         elif isinstance(wire, FaultyLink):
             wire.faults = [*wire.faults, make(When(now), value)]
 

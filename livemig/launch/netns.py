@@ -18,14 +18,13 @@ from typing import Final
 from livemig.config.model import Config
 from livemig.errors import UsageError
 from livemig.events.schema import DESTINATION, SOURCE
+from livemig.launch.kernel_link import netem, tbf, without_delays
 
 _NEWNET: Final = 0x40000000
 _ADDRESS: Final = {SOURCE: "10.213.0.1", DESTINATION: "10.213.0.2"}
 _DEVICE: Final = {SOURCE: "veth-source", DESTINATION: "veth-dest"}
-_PACKET: Final = 1500
-_LEAST_QUEUE: Final = 1000
-_LEAST_BURST: Final = 1 << 15
-_NS_PER_US: Final = 1000
+_CARD: Final = {SOURCE: "02:00:00:00:00:01", DESTINATION: "02:00:00:00:00:02"}
+_PEER: Final = {SOURCE: DESTINATION, DESTINATION: SOURCE}
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -66,7 +65,7 @@ def network(config: Config) -> Iterator[tuple[Network, str]]:
                 _call(_LIBC.unshare, _NEWNET)
                 spaces[side] = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         lacks = _lay(config, spaces)
-        yield Network(spaces, config if lacks else _by_kernel(config)), lacks
+        yield Network(spaces, config if lacks else without_delays(config)), lacks
     finally:
         for descriptor in spaces.values():
             os.close(descriptor)
@@ -89,79 +88,39 @@ def check(config: Config) -> None:
 
 
 def _lay(config: Config, spaces: dict[str, int]) -> str:
-    peer = f"/proc/{os.getpid()}/fd/{spaces[DESTINATION]}"
-    veth = ["ip", "link", "add", _DEVICE[SOURCE], "type", "veth", "peer", "name", _DEVICE[DESTINATION], "netns", peer]
-    _run(spaces[SOURCE], veth)
+    peer = ["name", _DEVICE[DESTINATION], "address", _CARD[DESTINATION]]
+    peer += ["netns", f"/proc/{os.getpid()}/fd/{spaces[DESTINATION]}"]
+    own = [_DEVICE[SOURCE], "address", _CARD[SOURCE]]
+    _run(spaces[SOURCE], ["ip", "link", "add", *own, "type", "veth", "peer", *peer])
     lacks = ""
     for side, space in spaces.items():
-        device = _DEVICE[side]
-        _run(space, ["ip", "address", "add", f"{_ADDRESS[side]}/30", "dev", device])
-        for name in ("lo", device):
-            _run(space, ["ip", "link", "set", name, "up"])
-        shaped = ["tc", "qdisc", "add", "dev", device, "root"]
-        try:
-            _run(space, [*shaped, *netem(config, side)])
-        except UsageError as error:
-            why = "no module sch_netem" if "unknown" in str(error) else str(error)
-            lacks = f"this kernel has no netem ({why}); tbf shapes the bandwidth, livemig's own layer the rest"
-            try:
-                _run(space, [*shaped, *tbf(config)])
-            except UsageError:
-                lacks = f"this kernel has neither netem ({why}) nor tbf; livemig's own layer shapes the link"
+        _join(side, space)
+        lacks = _shape(config, side, space) or lacks
     return lacks
 
 
-def netem(config: Config, side: str) -> list[str]:
-    """The link as ``side`` sends on it, in ``tc``'s words: [link], and faults that are there all the time.
-
-    netem draws around its delay where [link] draws from it on: half of that jitter is delay here.
-    """
-    link, late = config.link, config.fault.latency
-    latency = (link.return_latency if side == DESTINATION else 0) or link.latency
-    delay, jitter = latency + link.jitter // 2, link.jitter // 2
-    shape: list[str] = []
-    if late.enabled and _is_lasting(late) and late.direction in ("both", _towards(side)):
-        delay, jitter = delay + late.latency, jitter + late.jitter
-        if late.jitter:
-            shape = [f"{late.correlation}%"] * (late.correlation > 0)
-            shape += ["distribution", late.distribution] * (late.distribution != "uniform")
-    rate = _rate(config, side)
-    in_flight = rate * (delay + 4 * jitter) // (8 * 1_000_000_000 * _PACKET)
-    words = ["netem", "limit", str(_LEAST_QUEUE + in_flight), "delay", f"{delay // _NS_PER_US}us"]
-    if jitter:
-        words += [f"{jitter // _NS_PER_US}us", *shape]
-    return [*words, "rate", f"{rate}bit"]
+def _join(side: str, space: int) -> None:
+    """Who knows the other's card need not ask for it, which takes a trip and is given up after three seconds."""
+    device, peer = _DEVICE[side], _PEER[side]
+    _run(space, ["ip", "address", "add", f"{_ADDRESS[side]}/30", "dev", device])
+    for name in ("lo", device):
+        _run(space, ["ip", "link", "set", name, "up"])
+    _run(space, ["ip", "neighbour", "add", _ADDRESS[peer], "lladdr", _CARD[peer], "dev", device, "nud", "permanent"])
 
 
-def tbf(config: Config) -> list[str]:
-    """Its bandwidth alone, where the kernel has no netem."""
-    rate = config.link.bandwidth
-    return ["tbf", "rate", f"{rate}bit", "burst", str(max(_LEAST_BURST, rate // 800)), "latency", "100ms"]
-
-
-def _towards(side: str) -> str:
-    return "to-destination" if side == SOURCE else "to-source"
-
-
-def _rate(config: Config, side: str) -> int:
-    slow = config.fault.bandwidth
-    there = slow.enabled and _is_lasting(slow) and slow.direction in ("both", _towards(side))
-    return min(config.link.bandwidth, slow.rate) if there else config.link.bandwidth
-
-
-def _is_lasting(fault: object) -> bool:
-    """Whether it is there from the beginning to the end, for all that is sent."""
-    when = [getattr(fault, key) for key in ("start", "stop", "before", "toxicity")]
-    return when == [0, 0, "", 100]
-
-
-def _by_kernel(config: Config) -> Config:
-    """Without the delays that the kernel makes. Bandwidth stays: a source that sends faster than the link fills a queue
-    that it knows nothing of."""
-    link = config.link.model_copy(update={"latency": _NS_PER_US, "return_latency": 0, "jitter": 0})
-    late = config.fault.latency
-    mine = late.model_copy(update={"enabled": late.enabled and not _is_lasting(late)})
-    return config.model_copy(update={"link": link, "fault": config.fault.model_copy(update={"latency": mine})})
+def _shape(config: Config, side: str, space: int) -> str:
+    """The link as ``side`` sends on it; gives what the kernel lacks for it, or ""."""
+    shaped = ["tc", "qdisc", "add", "dev", _DEVICE[side], "root"]
+    try:
+        _run(space, [*shaped, *netem(config, side)])
+    except UsageError as error:
+        why = "no module sch_netem" if "unknown" in str(error) else str(error)
+        try:
+            _run(space, [*shaped, *tbf(config, side)])
+        except UsageError:
+            return f"this kernel has neither netem ({why}) nor tbf; livemig's own layer shapes the link"
+        return f"this kernel has no netem ({why}); tbf shapes the bandwidth, livemig's own layer the rest"
+    return ""
 
 
 @contextmanager

@@ -202,7 +202,7 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("auto-converge", _one("migration.auto_converge", True)),
     Feature("cancel", lambda random: {"migration.cancel_at": f"{random.randrange(1, 990_000)}us"}),
     Feature("fault-latency", _fault("latency", latency=_TIMES, jitter=("0us", *_TIMES), correlation=(0, 25, 90),
-                                    distribution=("uniform", "normal", "pareto")), _BY_AN_EVEN_LINK),
+                                    distribution=("uniform", "normal", "pareto", "paretonormal")), _BY_AN_EVEN_LINK),
     Feature("fault-bandwidth", _fault("bandwidth", rate=("1Mbit/s", "10Mbit/s", "50Mbit/s")), _BY_AN_EVEN_LINK),
     Feature("fault-slicer", _fault("slicer", average_size=("100B", "1KiB", "64KiB"), delay=("1us", "50us", "1ms")),
             _BY_AN_EVEN_LINK),

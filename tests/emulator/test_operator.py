@@ -106,6 +106,49 @@ def test_a_clock_that_is_set_back_puts_the_guest_ahead(tmp_path: Path) -> None:
     assert [event["fault"] for event in events(tmp_path, "source", "fault_injected")] == ["clock_step"]
 
 
+def test_a_clock_that_drifts_from_now_on_puts_the_guest_behind(tmp_path: Path) -> None:
+    """By a tenth of the time from the operator's wish, at 100 ms, until the state is saved."""
+
+    async def body(source: QmpClient, destination: QmpClient, uri: str) -> None:
+        while (await source.execute("x-livemig-query-time"))["t-ns"] < 100 * MS:
+            pass
+        await source.execute("x-livemig-inject", fault="clock-drift", value=100_000)
+        await source.execute("migrate", uri=uri)
+        await told(destination, "SHUTDOWN")
+        (saved,) = events(tmp_path, "source", "state_saved")
+        error = (await destination.execute("query-migrate"))["timer"]["tb-error-ticks"]
+        assert abs(error + (saved["t_ns"] - 100 * MS) * HZ // 10**10) <= 1
+        assert error < -10_000
+        await leave(source, destination)
+
+    assert drive(tmp_path, "virtual", body) == (0, 0)
+
+
+@pytest.mark.parametrize(("fault", "value", "first_ms", "later_ms"), [("latency", 30, 30, 30), ("stall", 40, 40, 0)])
+def test_frames_are_late_by_the_operators_wish(
+    fault: str, value: int, first_ms: int, later_ms: int, tmp_path: Path
+) -> None:
+    """``hello`` by so much, and ``switchover``, which comes when a stall is over; and the log says on which frame."""
+
+    async def body(source: QmpClient, destination: QmpClient, uri: str) -> None:
+        while (await source.execute("x-livemig-query-time"))["t-ns"] < 100 * MS:
+            pass
+        await source.execute("x-livemig-inject", fault=fault, value=value * MS)
+        await source.execute("migrate", uri=uri)
+        await told(destination, "SHUTDOWN")
+        await leave(source, destination)
+
+    assert drive(tmp_path, "virtual", body) == (0, 0)
+    sent = events(tmp_path, "source", "migration_state")[0]
+    came = events(tmp_path, "destination", "migration_state")[0]
+    assert (sent["status"], came["status"]) == ("setup", "setup")
+    assert first_ms * MS <= came["t_ns"] - sent["t_ns"] < (first_ms + 1) * MS
+    (switched,) = events(tmp_path, "destination", "switchover")
+    assert later_ms * MS < switched["t_ns"] - switched["sent_ns"] < (later_ms + 1) * MS
+    told_of = [(event["fault"], event["on"]) for event in events(tmp_path, "source", "fault_injected")]
+    assert told_of == [(fault, ""), (fault, "hello")]
+
+
 def test_a_link_that_is_cut_or_slow_by_the_operators_wish(tmp_path: Path) -> None:
     """At 1 Mbit/s half of 1 MiB takes 4.2 s, and longer than the scenario; cut in the middle of it, the guest stays."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,10 +12,6 @@ from pathlib import Path
 
 import orjson
 import pytest
-
-from livemig.config.model import Config
-from livemig.events.schema import DESTINATION, SOURCE
-from livemig.launch.netns import netem, network, tbf
 
 rooted = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("tc") is None, reason="network namespaces need root, ip and tc"
@@ -35,83 +30,11 @@ late_tolerance = "100ms"
 """
 
 
-def wall(**tables: object) -> Config:
-    return Config.model_validate({"run": {"clock": "wall"}, **tables})
-
-
 def run(tmp_path: Path, *more: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
     scenario = tmp_path / "scenario.toml"
     scenario.write_text(SCENARIO)
-    line = [sys.executable, "-m", "livemig", "run", str(scenario), "--netns", "--json", "--out", str(tmp_path / "run")]
+    line = [sys.executable, "-m", "livemig", "run", str(scenario), "--json", "--out", str(tmp_path / "run")]
     return subprocess.run([*line, *more], capture_output=True, text=True, timeout=60, **kwargs)  # type: ignore[call-overload,no-any-return]
-
-
-def test_a_link_in_netems_words() -> None:
-    """1 Gbit/s and 10 ms, jitter 4 ms, half of which is delay: (12 + 4·2) ms of 1 Gbit/s are 1666 packets of 1500."""
-    config = wall(link={"latency": "10ms", "jitter": "4ms", "return_latency": "30ms"})
-    assert netem(config, SOURCE) == ["netem", "limit", "2666", "delay", "12000us", "2000us", "rate", "1000000000bit"]
-    assert netem(config, DESTINATION)[4] == "32000us"
-
-
-def test_faults_that_are_there_all_the_time_are_the_kernels() -> None:
-    late = {"enabled": True, "latency": "5ms", "jitter": "1ms", "distribution": "pareto", "correlation": 25}
-    config = wall(fault={"latency": late, "bandwidth": {"enabled": True, "rate": "20Mbit/s"}}, link={"latency": "1ms"})
-    assert netem(config, SOURCE)[3:] == [
-        "delay", "6000us", "1000us", "25%", "distribution", "pareto", "rate", "20000000bit",
-    ]  # fmt: skip
-    for other in ({"start": "1ms"}, {"before": "pages"}, {"toxicity": 50}, {"direction": "to-source"}):
-        own = wall(fault={"latency": {**late, **other}}, link={"latency": "1ms"})
-        assert netem(own, SOURCE)[3:] == ["delay", "1000us", "rate", "1000000000bit"]
-
-
-def test_bandwidth_alone_in_tbfs_words() -> None:
-    assert tbf(wall(link={"bandwidth": "80Mbit/s"})) == [
-        "tbf", "rate", "80000000bit", "burst", "100000", "latency", "100ms",
-    ]  # fmt: skip
-
-
-@rooted
-@pytest.mark.wall
-def test_the_kernel_shapes_what_crosses() -> None:
-    """1 MiB at 16 Mbit/s takes 524 ms, less what the bucket lets through at once (32 KiB of tbf, 16 ms)."""
-    with network(wall(link={"bandwidth": "16Mbit/s"})) as (laid, _):
-        with laid.within(DESTINATION):
-            listener = socket.create_server((laid.host, 0))
-        with laid.within(SOURCE):
-            near = socket.create_connection(listener.getsockname())
-        far, (address, _) = listener.accept()
-        assert address != laid.host
-        began = time.monotonic()
-        near.setblocking(False)
-        left, got = 1 << 20, 0
-        while got < 1 << 20:
-            if left:
-                try:
-                    left -= near.send(bytes(min(left, 1 << 16)))
-                except BlockingIOError:
-                    pass
-            far.settimeout(5)
-            got += len(far.recv(1 << 16))
-        assert time.monotonic() - began > 0.45
-        for each in (near, far, listener):
-            each.close()
-
-
-@rooted
-@pytest.mark.wall
-@pytest.mark.slow
-def test_netem_delays_what_crosses() -> None:
-    with network(wall(link={"latency": "40ms"})) as (laid, lacks):
-        if lacks:
-            pytest.skip(lacks)
-        with laid.within(DESTINATION):
-            listener = socket.create_server((laid.host, 0))
-        began = time.monotonic()
-        with laid.within(SOURCE):
-            near = socket.create_connection(listener.getsockname())
-        assert time.monotonic() - began >= 0.08
-        near.close()
-        listener.close()
 
 
 @rooted
@@ -120,11 +43,35 @@ def test_netem_delays_what_crosses() -> None:
 @pytest.mark.parametrize("fault", ["", "reset_peer"])
 def test_the_same_scenario_crosses_and_its_faults_too(fault: str, tmp_path: Path) -> None:
     more = [f"--set=fault.{fault}.enabled=true", f"--set=fault.{fault}.before=snapshot"] if fault else []
-    done = run(tmp_path, *more)
+    done = run(tmp_path, "--netns", *more)
     result = orjson.loads(done.stdout)
     word = ("unknown", "failed", "source") if fault else ("valid", "completed", "destination")
     assert (result["verdict"], result["migration"]["status"], result["migration"]["owner"]) == word, done.stderr
     assert not [line for line in done.stderr.splitlines() if "netns" in line and "netem" not in line]
+
+
+@rooted
+@pytest.mark.wall
+@pytest.mark.slow
+def test_a_latency_that_is_there_all_the_time_is_in_the_log_whoever_makes_it(tmp_path: Path) -> None:
+    """Or the judge would hold its 80 ms against the blackout. TCP begins slowly: 1 MiB takes it seven trips or so."""
+    late = ("--set=fault.latency.enabled=true", "--set=fault.latency.latency=80ms")
+    done = run(tmp_path, "--netns", "--set=run.duration=5s", *late)
+    result = orjson.loads(done.stdout)
+    assert (result["verdict"], result["migration"]["owner"]) == ("valid", "destination"), done.stdout
+    events = map(orjson.loads, (tmp_path / "run" / "source.jsonl").read_bytes().splitlines())
+    assert [event["fault"] for event in events if event["event"] == "fault_injected"] == ["latency"]
+
+
+@pytest.mark.wall
+@pytest.mark.slow
+@pytest.mark.parametrize("where", [[], pytest.param(["--netns"], marks=rooted)])
+def test_a_side_waits_for_as_long_as_the_link_takes_whoever_makes_it(where: list[str], tmp_path: Path) -> None:
+    """A slow link has small frames: while TCP begins slowly, some of them are whole after each trip there and back."""
+    more = ["link.latency=300ms", "migration.peer_timeout=250ms", "migration.connect_timeout=500ms", "run.duration=9s"]
+    more += ["link.bandwidth=10Mbit/s", "guest.memory.dirty_rate=10KiB/s"]
+    result = orjson.loads(run(tmp_path, *where, *(f"--set={each}" for each in more)).stdout)
+    assert (result["migration"]["status"], result["migration"]["owner"]) == ("completed", "destination"), result
 
 
 @rooted
@@ -171,7 +118,7 @@ def spaces() -> set[str]:
     ],
 )
 def test_what_cannot_be_is_one_line(more: list[str], said: str, tmp_path: Path) -> None:
-    done = run(tmp_path, *more)
+    done = run(tmp_path, "--netns", *more)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
@@ -179,7 +126,7 @@ def test_what_cannot_be_is_one_line(more: list[str], said: str, tmp_path: Path) 
 
 
 def test_without_iproute2_it_is_said_what_to_install(tmp_path: Path) -> None:
-    done = run(tmp_path, env={**os.environ, "PATH": str(tmp_path)})
+    done = run(tmp_path, "--netns", env={**os.environ, "PATH": str(tmp_path)})
     assert done.returncode == 2
     assert done.stderr == "livemig: --netns: there is no `ip` (install iproute2)\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from livemig.guests.draws import draw
+from livemig.link.faults.distribution import ONE, SIZE, table
 from livemig.link.faults.passage import LinkFault, Passage, When
 
 _BITS = 32
@@ -10,9 +11,8 @@ _ONE = 1 << _BITS
 
 
 class Latency(LinkFault):
-    """Distribution and correlation as netem has them: a draw is mixed with the one before, ``correlation`` per cent
-    of it. ``normal`` is the sum of twelve even draws, ``pareto`` falls with the cube; both in integers, so that every
-    host draws the same."""
+    """Distribution and correlation as netem has them: an even draw, mixed with the one before, ``correlation`` per cent
+    of it, tells which value of the distribution it is. All in integers, so that every host draws the same."""
 
     name = "latency"
 
@@ -32,12 +32,10 @@ class Latency(LinkFault):
         """Around 0, by the distribution; uniform: from -jitter to jitter."""
         if not self._jitter:
             return 0
-        if self._distribution == "uniform":
-            return (self._correlated() - (_ONE >> 1)) * 2 * self._jitter >> _BITS
-        if self._distribution == "normal":
-            return (sum(self._even() for _ in range(12)) - 6 * _ONE) * self._jitter >> _BITS
         share = self._correlated()
-        return self._jitter * (_ONE // max(_ONE - share, _ONE >> 6) - 1) // 3  # at most 21 times the jitter
+        if self._distribution == "uniform":
+            return (share - (_ONE >> 1)) * 2 * self._jitter >> _BITS
+        return self._jitter * table(self._distribution)[share * SIZE >> _BITS] // ONE
 
     def _correlated(self) -> int:
         mixed = (self._even() * (100 - self._correlation) + self._last * self._correlation) // 100

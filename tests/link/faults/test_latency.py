@@ -39,11 +39,20 @@ def test_normal_jitter_has_it_as_its_standard_deviation() -> None:
 
 
 def test_pareto_jitter_is_mostly_small_and_sometimes_far() -> None:
-    """(1/(1-u) - 1)/3 of the jitter: the median at u = ½ is a third, at most 63/3 = 21 times it."""
+    """4/3 · ((1-u)^(-1/3) - 3/2) of the jitter: -2/3 at u = 0, -0.320 at ½; 1 % lie above 4, and are 4."""
     offsets = drawn("pareto", 0)
-    assert statistics.median(offsets) == pytest.approx(2 * MS / 3, rel=0.1)
-    assert 10 * 2 * MS < max(offsets) <= 21 * 2 * MS
-    assert min(offsets) >= 0
+    assert statistics.median(offsets) == pytest.approx(-0.320 * 2 * MS, rel=0.1)
+    assert -2 * 2 * MS / 3 - 500 <= min(offsets) < -0.66 * 2 * MS
+    assert 3.99 * 2 * MS < max(offsets) < 4 * 2 * MS
+    assert sum(each > 3.99 * 2 * MS for each in offsets) / 4000 == pytest.approx(0.011, abs=0.006)
+
+
+def test_paretonormal_jitter_is_between_the_two() -> None:
+    """A quarter of the normal's quantile and three of the pareto's: -0.240 at ½, and -1.5 … 3.9."""
+    offsets = drawn("paretonormal", 0)
+    assert statistics.median(offsets) == pytest.approx(-0.240 * 2 * MS, rel=0.15)
+    assert -1.5 * 2 * MS < min(offsets) < -1.1 * 2 * MS
+    assert 3.5 * 2 * MS < max(offsets) < 4 * 2 * MS
 
 
 def test_correlation_is_that_of_one_draw_with_the_next() -> None:
@@ -51,6 +60,15 @@ def test_correlation_is_that_of_one_draw_with_the_next() -> None:
     for correlation in (0, 50, 90):
         offsets = drawn("uniform", correlation)
         assert statistics.correlation(offsets[:-1], offsets[1:]) == pytest.approx(correlation / 100, abs=0.06)
+
+
+@pytest.mark.parametrize("distribution", ["normal", "pareto", "paretonormal"])
+def test_correlation_is_of_draws_of_any_distribution(distribution: str) -> None:
+    """Ranks correlate as the even draws do that they are of."""
+    offsets = drawn(distribution, 90)
+    ranks = {offset: rank for rank, offset in enumerate(sorted(offsets))}
+    places = [ranks[offset] for offset in offsets]
+    assert statistics.correlation(places[:-1], places[1:]) == pytest.approx(0.9, abs=0.06)
 
 
 def test_no_frame_arrives_before_it_would_without() -> None:
