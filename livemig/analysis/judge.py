@@ -108,7 +108,7 @@ def result_of(case: Case, run_dir: str = "") -> Result:
         guest_behind_ns=behind_ns,
         operator=_operator(case[Crossing], case.end_ns),
         time_policy=Policy(case[TimePolicy].asked, case[TimePolicy].found),
-        inference=_if_known(lambda: _inference(case)) or Inference(),
+        infers=_inferring(case),
         attributed=_if_known(lambda: _attributed(case[Attribution])) or Attributed(),
         precopy=_if_known(lambda: case[Precopy].as_dict(case[Throttled].total_ns)),
         postcopy=_if_known(lambda: case[Faults].as_dict()),
@@ -183,11 +183,13 @@ def _decrementer(case: Case) -> list[DecrementerAcross]:
     ]
 
 
-def _inference(case: Case) -> Inference:
-    machine = case.manifest.machine
+def _inferring(case: Case) -> Callable[[], Inference]:
+    """What :class:`Result` infers by."""
+    machine, hop = case.manifest.machine, _if_known(lambda: _worst(case))
+    if hop is None:
+        return Inference
     bits, stops = machine.decrementer_bits, machine.stops_at_zero
-    _, stop, resume, _ = _worst(case)
-    return infer(stop, resume, machine.timebase_hz, bits, stops)
+    return lambda: _if_known(lambda: infer(hop.stop, hop.resume, machine.timebase_hz, bits, stops)) or Inference()
 
 
 def _attributed(attribution: Attribution) -> Attributed:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from livemig.analysis.attribution import Late
@@ -83,7 +84,7 @@ class Attributed:
     total: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Result:
     """Everything about one judged run.
 
@@ -91,7 +92,7 @@ class Result:
         interrupts: over all CPUs; ``cpus``: the same of each.
         missing: by CPU, deliveries that the twin had and this run has not; None without a twin.
         guest_behind_ns: how far the guest's TB is behind the world at the end; None if it was never read.
-        inference: the strategy that the log shows. impact: what the blackout trips in a real guest.
+        infers: tells :attr:`inference`. impact: what the blackout trips in a real guest.
         precopy: what was not sent in full, the downtime expected, how the guest was slowed down; None: no pass.
         postcopy: pages, requests, faults and for how long CPUs stood; None if there was none.
         hops: every crossing, with what it adds to the error of TB and DECR.
@@ -110,13 +111,18 @@ class Result:
     decrementer: list[DecrementerAcross]
     guest_behind_ns: int | None
     time_policy: Policy
-    inference: Inference
     attributed: Attributed
     impact: list[Impact]
     precopy: dict[str, Any] | None = None
     postcopy: dict[str, Any] | None = None
     hops: list[HopError] = field(default_factory=list)
     operator: Operator = Operator()
+    infers: Callable[[], Inference] = field(default=Inference, compare=False, repr=False)
+
+    @cached_property
+    def inference(self) -> Inference:
+        """The strategy that the log shows. Whoever judges thousands of runs does not ask."""
+        return self.infers()
 
     @property
     def strategy(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import add, attrgetter
 
 
 @dataclass(slots=True)
@@ -30,10 +31,13 @@ class Tally:
     hung: int = 0
 
     def __add__(self, other: Tally) -> Tally:
-        both = {name: getattr(self, name) + getattr(other, name) for name in self.__slots__}
-        for worst in ("worst_late_ns", "overdue_ns"):
-            both[worst] = max(getattr(self, worst), getattr(other, worst))
-        return Tally(**both)
+        both = Tally(*map(add, _values(self), _values(other)))
+        both.worst_late_ns = max(self.worst_late_ns, other.worst_late_ns)
+        both.overdue_ns = max(self.overdue_ns, other.overdue_ns)
+        return both
 
     def as_dict(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+_values = attrgetter(*Tally.__slots__)

@@ -111,14 +111,13 @@ class Scribe:
             if mine := [row for row in raised if row[3] == self.index]:
                 seq, ticks, due, _ = np.array(mine, np.int64).T
                 tables.append(self._raised(event, seq, ticks, due, timebase))
-        if armed := [row for row in record.arms if row[5] == self.index]:
-            arms = np.array(armed, np.int64)
-            for running in (True, False):
-                for cause in range(len(CAUSES)):
-                    rows = arms[((arms[:, 3] >= 0) == running) & (arms[:, 4] == cause)]
-                    if len(rows):
-                        seq, ticks, values, due, _, _ = rows.T
-                        tables.append(self._armed(seq, ticks, values, due if running else None, cause, timebase))
+        alike: dict[tuple[bool, int], list[tuple[int, int, int, int, int, int]]] = {}
+        for row in record.arms:
+            if row[5] == self.index:
+                alike.setdefault((row[3] >= 0, row[4]), []).append(row)
+        for (running, cause), rows in alike.items():
+            seq, ticks, values, due, _, _ = np.array(rows, np.int64).T
+            tables.append(self._armed(seq, ticks, values, due if running else None, cause, timebase))
         tables += [self._expected(*row, timebase) for row in record.expected if row[2].timer == self.index]
         return tables
 
