@@ -14,6 +14,12 @@ settings.register_profile("livemig", deadline=None, suppress_health_check=[Healt
 settings.load_profile("livemig")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--whole-matrix", action="store_true", help="every cell of the failure matrix over unix and tls too, not some"
+    )
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("qemu") is not None and shutil.which("qemu-system-ppc") is None:
         pytest.skip("needs qemu-system-ppc, of Debian's package of that name")

@@ -145,7 +145,8 @@ class Emulator(Operated):
     def _begins(self, now: int) -> int | None:
         if self._before is None:
             return self.starts(now)
-        return None if self.hops.begins_ns is None else max(self.hops.begins_ns, now)
+        begins_ns = self.hops.begins_ns if self.side.status is Status.NONE else None  # the link may have broken since
+        return None if begins_ns is None else max(begins_ns, now)
 
     async def _live(self, index: int) -> None:
         async for until in self._barrier.grants():

@@ -166,14 +166,15 @@ class FileWriter(Channel):
             os.fsync(self._file.fileno())
             self._file.close()
             os.replace(self._name, self._path)
-            self._name = None
+            self._name = str(self._path)
             directory = os.open(self._path.parent, os.O_RDONLY)
             try:
                 os.fsync(directory)
             finally:
                 os.close(directory)
+            self._name = None
         except OSError as error:
-            self._discard()
+            self._discard()  # whatever its name is by now: the guest goes on where it was, and must not be here too
             raise StreamFileError(str(self._path), error.strerror or str(error)) from None
 
     def _discard(self) -> None:

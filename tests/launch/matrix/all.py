@@ -1,9 +1,9 @@
 """Run cells, several at a time: mostly they wait.
 
-    python tests/launch/matrix/all.py DIRECTORY AT_ONCE [STAGE|FAULT ...]
+    python tests/launch/matrix/all.py DIRECTORY AT_ONCE [TRANSPORT|STAGE|FAULT ...]
 
-Of each cell there is a file of JSON in DIRECTORY then. One process forks them all, for what takes long in a process is
-its imports.
+Without more, all cells over tcp. Of each cell there is a file of JSON in DIRECTORY then. One process forks all, for
+what takes long in a process is its imports.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -28,15 +27,22 @@ from matrix.cell import FAULTS, STAGES, impossible, run
 _LONGEST_S = 150
 
 
-def all_cells() -> list[tuple[str, str]]:
-    return [(stage, fault) for stage in STAGES for fault in FAULTS if not impossible(stage, fault)]
+Over = tuple[str, str, str]
+"""A cell, and what it goes over: transport, stage, fault."""
+
+TRANSPORTS = ("tcp", "unix", "tls")
 
 
-def file_of(stage: str, fault: str) -> str:
-    return f"{stage}--{fault}".replace(", ", ".").replace(" ", "_")
+def all_cells(*transports: str) -> list[Over]:
+    cells = [(stage, fault) for stage in STAGES for fault in FAULTS if not impossible(stage, fault)]
+    return [(transport, *cell) for transport in transports for cell in cells]
 
 
-def _fork(stage: str, fault: str, directory: Path) -> int:
+def file_of(transport: str, stage: str, fault: str) -> str:
+    return f"{transport}--{stage}--{fault}".replace(", ", ".").replace(" ", "_")
+
+
+def _fork(transport: str, stage: str, fault: str, directory: Path) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -46,20 +52,19 @@ def _fork(stage: str, fault: str, directory: Path) -> int:
     signal.alarm(_LONGEST_S)
     try:
         with tempfile.TemporaryDirectory(prefix="cell") as private:  # a short name: sockets are in it
-            outcome = run(stage, fault, Path(private), endings())
+            outcome = run(stage, fault, transport, Path(private), endings())
     except BaseException:
         outcome = {"error": traceback.format_exc()}
     with contextlib.suppress(BlockingIOError):
         outcome["stderr"] = os.read(said, 1 << 16).decode()
-    (directory / f"{file_of(stage, fault)}.json").write_text(json.dumps({"stderr": "", **outcome}))
+    (directory / f"{file_of(transport, stage, fault)}.json").write_text(json.dumps({"stderr": "", **outcome}))
     os._exit(0)
 
 
-def run_cells(cells: list[tuple[str, str]], directory: Path, at_once: int, told: Callable[[str], object]) -> None:
+def run_cells(cells: list[Over], directory: Path, at_once: int) -> None:
     running: set[int] = set()
-    for stage, fault in cells:
-        running.add(_fork(stage, fault, directory))
-        told(f"{stage} × {fault}")
+    for cell in cells:
+        running.add(_fork(*cell, directory))
         while len(running) >= at_once:
             running.discard(os.wait()[0])
     while running:
@@ -68,9 +73,9 @@ def run_cells(cells: list[tuple[str, str]], directory: Path, at_once: int, told:
 
 def main() -> None:
     directory, at_once, *wanted = sys.argv[1:]
-    cells = [cell for cell in all_cells() if not wanted or f"{cell[0]}|{cell[1]}" in wanted]
+    cells = [cell for cell in all_cells(*TRANSPORTS) if "|".join(cell) in wanted] if wanted else all_cells("tcp")
     Path(directory).mkdir(parents=True, exist_ok=True)
-    run_cells(cells, Path(directory), int(at_once), lambda name: None)
+    run_cells(cells, Path(directory), int(at_once))
 
 
 if __name__ == "__main__":

@@ -84,10 +84,13 @@ class Outcome:
 class Cell:
     """`endings`: where nothing more happens by itself."""
 
-    def __init__(self, stage: str, fault: str, directory: Path, endings: set[tuple[str, str, str]]) -> None:
+    def __init__(
+        self, stage: str, fault: str, transport: str, directory: Path, endings: set[tuple[str, str, str]]
+    ) -> None:
         self._name, self._stage, self._fault, self._endings = stage, STAGES[stage], fault, endings
-        self._pair = Pair(directory, **self._stage.migration)
-        self._proxy = Proxy(self._pair.port, Hold(*self._stage.hold) if self._stage.hold else None)
+        self._pair = Pair(directory, transport, **self._stage.migration)
+        hold = Hold(*self._stage.hold) if self._stage.hold else None
+        self._proxy = Proxy(self._pair.uri, directory, hold)
         self._crossed = False
 
     def run(self) -> Outcome:
@@ -140,10 +143,12 @@ class Cell:
         if until == "setup":
             pair.qmp[S]("migrate", uri=f"unix:{pair.directory}/later", resume=True)
             return
-        pair.qmp[D]("migrate-recover", uri="tcp:127.0.0.1:0")
-        port = int(pair.qmp[D]("query-migrate")["socket-address"][0]["port"])
+        place = pair.place(f"again{len(list(pair.directory.iterdir()))}")
+        pair.qmp[D]("migrate-recover", uri=place)
+        if not place.startswith("unix:"):
+            place = place[:-1] + pair.qmp[D]("query-migrate")["socket-address"][0]["port"]
         towards = TO_DESTINATION if until == "recover" else TO_SOURCE
-        self._proxy = Proxy(port, Hold(towards, until) if until else None)
+        self._proxy = Proxy(place, pair.directory, Hold(towards, until) if until else None)
         pair.qmp[S]("migrate", uri=self._proxy.uri, resume=True)
         if until:
             self._wait_held()
@@ -284,6 +289,8 @@ def _written(config: Any, run_ns: int, lags: list[int]) -> Ram:
     return ram
 
 
-def run(stage: str, fault: str, directory: Path, endings: set[tuple[str, str, str]]) -> dict[str, Any]:
+def run(
+    stage: str, fault: str, transport: str, directory: Path, endings: set[tuple[str, str, str]]
+) -> dict[str, Any]:
     """Everything that is to be known of one cell, for JSON."""
-    return asdict(Cell(stage, fault, directory, endings).run())
+    return asdict(Cell(stage, fault, transport, directory, endings).run())

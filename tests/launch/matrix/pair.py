@@ -18,6 +18,7 @@ from typing import Any
 from livemig.config.model import Config
 from livemig.emulator.process import run_destination, run_source
 from livemig.launch.child import Child
+from livemig.link.credentials import SERVER, context, make
 from livemig.link.uri import listen
 from livemig.machine.time_state import Host, HostView
 
@@ -78,16 +79,20 @@ class Qmp:
 class Pair:
     """Both run when this has been made."""
 
-    def __init__(self, directory: Path, **migration: Any) -> None:
-        values = {**CONFIG, "migration": {**CONFIG["migration"], **migration}}  # type: ignore[dict-item]
+    def __init__(self, directory: Path, transport: str, **migration: Any) -> None:
+        secure = transport == "tls"
+        more = {"transport": transport, "tls_dir": str(directory / "tls") if secure else "", **migration}
+        values = {**CONFIG, "migration": {**CONFIG["migration"], **more}}  # type: ignore[dict-item]
         self.config = Config.model_validate(values)
-        self.directory = directory
+        self.directory, self._transport = directory, transport
+        if secure:
+            make(directory / "tls")
+        credentials = context(directory / "tls", SERVER) if secure else None
         self._offsets = mmap.mmap(-1, 16)
-        listener, uri = listen("tcp:127.0.0.1:0")
-        self.port = int(uri.rpartition(":")[2])
+        listener, self.uri = listen(self.place("there"))
         config, log = self.config, directory
         runs = {
-            D: lambda control: run_destination(config, log / "destination.jsonl", listener, control),
+            D: lambda control: run_destination(config, log / "destination.jsonl", listener, control, credentials),
             S: lambda control: run_source(config, log / "source.jsonl", None, control),
         }
         epoch_ns = time.monotonic_ns()
@@ -100,6 +105,10 @@ class Pair:
             self.child[name] = Child(name, qmp, self._with_clock(index, run), epoch_ns)
         listener.close()
         self.qmp = {name: Qmp(directory / name) for name in SIDES}
+
+    def place(self, name: str) -> str:
+        """A URI at which a destination may listen."""
+        return f"unix:{self.directory}/{name}" if self._transport == "unix" else f"{self._transport}:127.0.0.1:0"
 
     def _with_clock(self, index: int, run: Any) -> Any:
         offsets, right = self._offsets, Host.at

@@ -1,24 +1,27 @@
 """A link that knows frames: it stops at the one that is asked for, and does to it what is asked for.
 
-One thread a direction, so that the other goes on. Between processes, on loopback TCP, so that a reset is one.
+One thread a direction, so that the other goes on. Between processes, so that what breaks is a socket; over TLS it is a
+peer of either side, with certificates of the same authority, and sees the frames all the same.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import threading
 from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
 
 import msgpack
 
 from livemig.migration.checksum import SIZE
 from livemig.migration.frames import ALIVE, PREFIX, REPEATED
+from matrix.ends import End, accepted, connected, listener
 
 TO_DESTINATION, TO_SOURCE = "to destination", "to source"
 SIGN_OF_LIFE = "alive"
-_RESET = struct.pack("ii", 1, 0)
+_NUMBERS = count()
 
 
 @dataclass
@@ -35,27 +38,22 @@ class Hold:
 
 
 class Proxy:
-    """Listens, and connects whoever comes to `port`, one after the other."""
+    """Listens, and connects whoever comes to the destination at `uri`, one after the other; its socket and the
+    certificates in `tls` are in `directory`."""
 
-    def __init__(self, port: int, hold: Hold | None = None) -> None:
+    def __init__(self, to: str, directory: Path, hold: Hold | None = None) -> None:
         self.hold = hold
-        self._port = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._ends: list[socket.socket] = []
+        self._to, self._transport, self._tls = to, to.partition(":")[0], directory / "tls"
+        self._listener, self.uri = listener(self._transport, directory / f"line{next(_NUMBERS)}")
+        self._ends: list[End] = []
         self._quiet = threading.Event()
         threading.Thread(target=self._serve, daemon=True).start()
-
-    @property
-    def uri(self) -> str:
-        return f"tcp:127.0.0.1:{self._listener.getsockname()[1]}"
 
     def reset(self) -> None:
         """Both ends hear a reset, and nothing before it."""
         self._quiet.set()
         for end in self._ends:
-            with contextlib.suppress(OSError):
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                end.shutdown(socket.SHUT_RD)  # whoever reads there lets go of it
+            end.reset()
         self._close()
         self._release("pass")
 
@@ -80,15 +78,19 @@ class Proxy:
 
     def _serve(self) -> None:
         while True:
-            source, _ = self._listener.accept()
-            destination = socket.create_connection(("127.0.0.1", self._port))
+            source = accepted(self._listener.accept()[0], self._transport, self._tls)
+            try:
+                destination = connected(self._to, self._tls)
+            except OSError:  # it is dead, and what forked it may still hold its socket
+                source.close()
+                continue
             self._ends += [source, destination]
             for sender, receiver, towards in (
                 (source, destination, TO_DESTINATION), (destination, source, TO_SOURCE),
             ):  # fmt: skip
                 threading.Thread(target=self._carry, args=(sender, receiver, towards), daemon=True).start()
 
-    def _carry(self, sender: socket.socket, receiver: socket.socket, towards: str) -> None:
+    def _carry(self, sender: End, receiver: End, towards: str) -> None:
         seen = 0
         with contextlib.suppress(OSError, EOFError):
             while True:
@@ -107,11 +109,10 @@ class Proxy:
                     receiver.sendall(data)
         if not self._quiet.is_set():
             for end in (sender, receiver):
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_WR if end is receiver else socket.SHUT_RD)
+                end.shut(socket.SHUT_WR if end is receiver else socket.SHUT_RD)
 
 
-def _frame(sender: socket.socket) -> tuple[str, bytes]:
+def _frame(sender: End) -> tuple[str, bytes]:
     prefix = _exactly(sender, PREFIX)
     if prefix == ALIVE:
         return SIGN_OF_LIFE, prefix
@@ -124,7 +125,7 @@ def _frame(sender: socket.socket) -> tuple[str, bytes]:
     return fields["type"], prefix + header + payload
 
 
-def _exactly(sender: socket.socket, size: int) -> bytes:
+def _exactly(sender: End, size: int) -> bytes:
     data = bytearray()
     while len(data) < size:
         more = sender.recv(min(size - len(data), 1 << 16))
