@@ -47,6 +47,7 @@ class Conversation(ABC):
         self._channel: Channel | None = None
         self._channels: list[Channel] = []
         self._attended: list[Channel] = []
+        self._cut_off: list[Channel] = []
         self._hearing = trio.CancelScope()
         self._room = trio.Event()
         self._cuts = Cuts(cuts)
@@ -100,7 +101,9 @@ class Conversation(ABC):
             return
         self._inbox.clear()
         self._room.set()
+        self._lost = None
         if self.clock.virtual:
+            self._cut_off.append(channel)
             with suppress(PeerLost):
                 channel.post(Frame("bye", now, now))
         else:

@@ -114,15 +114,21 @@ class Emulator(Operated):
                     while not self.ended:
                         await self._to_next_barrier()
                 ended_ns = self.clock.now()
-                if self._channel is not None and self._lost is None:
-                    with trio.move_on_after(_FLUSH_S), suppress(LinkError):  # it may have all it needs, and be gone
-                        await self._channel.flush()
+                with trio.move_on_after(_FLUSH_S):
+                    await self._say_all()
                 self._nursery.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 for channel in self._channels:
                     await channel.aclose()
         self.close_log(ended_ns)
+
+    async def _say_all(self) -> None:
+        """What was posted is on its way; what went before a cut of the scenario, too, by the connection of then."""
+        for channel in (self._channel if self._lost is None else None, *self._cut_off):
+            if channel is not None:
+                with suppress(LinkError, trio.ClosedResourceError):  # the peer may have all it needs, and be gone
+                    await channel.flush()
 
     def close_log(self, ended_ns: int) -> None:
         """The run has ended here, at ``ended_ns``: the log's last lines."""
@@ -193,7 +199,12 @@ class Emulator(Operated):
 
     def must_act(self) -> bool:
         """Something has happened outside virtual time."""
-        return bool(self._orders or self.ended) or (self._lost is not None and not self._inbox)
+        return bool(self._orders or self.ended) or self._has_lost()
+
+    def _has_lost(self) -> bool:
+        """The connection is at its end, and all that came before it has been handled. Where the peer has come to a cut
+        of the scenario, and ended since, it is that cut which ends it here too."""
+        return self._lost is not None and not self._inbox and not self._cuts.peer_is_there
 
     def _must_hear(self, due: int) -> bool:
         """Virtual time must not pass before the peer has answered, nor come to where it may speak of its own accord."""
@@ -251,7 +262,7 @@ class Emulator(Operated):
             self._cut(now)
         if self._lost is not None and self.side.deserted:
             self._lost = self._channel = None
-        if self._lost is not None and not self._inbox:
+        if self._lost is not None and self._has_lost():
             lost, self._lost = self._lost, None
             self.say_why(now, lost)
             self._post()
@@ -328,15 +339,16 @@ class Emulator(Operated):
         return {**said, **own, "x-livemig-owner": self.owner, "x-livemig-hop": self.hops.number}
 
     def _change_roles(self, now: int) -> None:
-        """If a hop is over and another is to come, this is its side."""
+        """If a hop is over and another is to come, this is its side; over a link that broke none will."""
         side = self.side
         if side.status is not Status.COMPLETED or not isinstance(side, Source | Destination):
             return
         self._post()
+        if self._channel is None:
+            return
         following = self.hops.after(side, now)
         if following is not None:
-            if self._channel is not None:  # pages come only when this side has said welcome
-                self._channel.grant(following.machine.ram.memory, following.machine.ram.watch)
+            self._channel.grant(following.machine.ram.memory, following.machine.ram.watch)  # none comes before welcome
             self._log_cpus(now)
             self._before, self.side, self.machine = side, following, following.machine
             self.duration_ns = self.hops.ends_ns

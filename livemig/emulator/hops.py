@@ -10,6 +10,7 @@ from __future__ import annotations
 from livemig.config.model import Config
 from livemig.emulator import build
 from livemig.machine.machine import Machine
+from livemig.machine.ram import Ram
 from livemig.machine.time_state import Host
 from livemig.migration.destination import Destination
 from livemig.migration.frames import Frame
@@ -60,11 +61,15 @@ class Hops:
         if isinstance(side, Source):
             ram = side.machine.ram
             ram.clear()
-            return self.destination(build.machine(self._config, self._name, now, ram))
+            return self.destination(self._anew(now, ram))
         assert side.resumed_ns is not None
         self.begins_ns = max(side.resumed_ns + self._config.migration.hop_interval, now)
         self.ends_ns = self.begins_ns + self._allowance_ns
         return self.source(side.machine)
+
+    def _anew(self, now: int, ram: Ram) -> Machine:
+        """A machine at reset that waits for a guest."""
+        return build.machine(self._config, self._name, now, ram)
 
     def begin(self, side: Source, now: int) -> None:
         """:attr:`begins_ns` has come."""

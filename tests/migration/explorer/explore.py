@@ -11,7 +11,8 @@ from typing import Any
 from explorer.rules import Wrong, broken_rule, ending, phase
 from explorer.state import state
 from explorer.steps import GOOD, Step, steps, take
-from explorer.world import Scenario, World, begin
+from explorer.world import D, S, Scenario, World, begin
+from livemig.migration.source import Source
 
 
 @dataclass
@@ -70,9 +71,10 @@ class Explorer:
             raise Wrong(f"{error}\n{self._story(number, step)}") from error
         if told is not None:
             name, kind = told
+            role = S if isinstance(side, Source) else D
             owner = "" if side.owner == heard[name] else side.owner
             outcome = " ".join(dict.fromkeys(world.said)), phase(side), owner
-            self.explored.told.setdefault((name, before, kind), set()).add(outcome)
+            self.explored.told.setdefault((role, before, kind), set()).add(outcome)
         wrong = broken_rule(world)
         if wrong:
             raise Wrong(f"{wrong}\n{self._story(number, step)}")
@@ -131,9 +133,10 @@ class _Kept:
     def __init__(self, scenario: Scenario) -> None:
         world = begin(scenario)
         side = world.sides["source"]
+        config = world.hops[S]._config
         shared = [
             scenario, scenario.settings, side.strategy, side.host, side._wire, side._emit, side.machine.spec,
-            side.precopy._policy,
+            side.precopy._policy, config,
         ]  # fmt: skip
         self._shared: dict[int, Any] = dict(enumerate(shared))
         self._table: dict[type, Callable[[Any], Any]] = {}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from explorer.world import D, S, World
+from livemig.emulator.roles import owner
 from livemig.machine.runstate import RunState
+from livemig.migration.destination import Destination
 from livemig.migration.source import Source
 from livemig.migration.status import POSTCOPY, Status
 
@@ -51,10 +53,10 @@ def _of_destination(side: Any) -> str:
 
 def broken_rule(world: World) -> str:
     """What is wrong; empty if nothing is."""
-    source, destination = world.sides[S], world.sides[D]
+    source = world.sides[world.sender]
     if len(world.runs_at()) > 1:
         return "two owners: the guest runs on both sides"
-    if source is not None and destination is not None and source.owner == S and destination.owner == D:
+    if all(it is not None and owner(it, name) == name for name, it in world.sides.items()):
         return "two owners: either side takes itself for it"
     if not world.died and (source is not None or world.handed_over()):
         wrong = _destination_has(world) if world.handed_over() else _source_has(world)
@@ -65,7 +67,7 @@ def broken_rule(world: World) -> str:
 
 def _source_has(world: World) -> str:
     """The guest is not handed over: all of it is at the source."""
-    source = world.sides[S]
+    source = world.sides[world.sender]
     assert source is not None
     if source.machine.ram.numbers != world.guest:
         return "a page is lost: the source has another guest than ran there"
@@ -78,7 +80,7 @@ def _source_has(world: World) -> str:
 
 def _destination_has(world: World) -> str:
     """Every page is there, or missing there and at the source."""
-    source, destination = world.sides[S], world.sides[D]
+    source, destination = world.sides[world.sender], world.sides[world.taker]
     here, missing = destination.machine.ram.numbers, world.missing()
     there = world.guest if source is None else source.machine.ram.numbers
     for page, number in enumerate(world.guest):
@@ -94,8 +96,8 @@ def _destination_has(world: World) -> str:
 
 
 def _claims(world: World) -> str:
-    source, destination = world.sides[S], world.sides[D]
-    if destination is None or world.died:
+    source, destination = world.sides[world.sender], world.sides[world.taker]
+    if not isinstance(destination, Destination) or world.died:
         return ""
     if source is not None and source.status is Status.COMPLETED and (destination.owner != D or any(world.missing())):
         return "the source says completed, and the destination has not all of the guest"
@@ -106,7 +108,9 @@ def _claims(world: World) -> str:
 
 def ending(world: World) -> tuple[str, str, str]:
     """Where nothing more happens by itself: the phase of either side, and what has become of the guest."""
-    return phase(world.sides[S]), phase(world.sides[D]), _guest(world)
+    taker = world.sides[world.taker]
+    still = ", still a source" if isinstance(taker, Source) else ""
+    return phase(world.sides[world.sender]), phase(taker) + still, _guest(world)
 
 
 def _guest(world: World) -> str:
@@ -114,7 +118,7 @@ def _guest(world: World) -> str:
         return gone
     running = world.runs_at()
     if not running:
-        return PAUSED_WHOLE if world.sides[S] is not None else "? nobody has it"
-    if running == [D] and any(world.missing()):
+        return PAUSED_WHOLE if world.sides[world.sender] is not None else "? nobody has it"
+    if running == [world.taker] and any(world.missing()):
         return "? pages are missing that the source has"
-    return RUNS[running[0]]
+    return RUNS[S if running == [world.sender] else D]

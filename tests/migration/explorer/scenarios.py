@@ -39,6 +39,8 @@ _ALL: Final = (
     Scenario("postcopy when asked", _postcopy(1, pause_before_switchover=True), writes=1, cuts=1, postcopies=1),
     Scenario("postcopy, two CPUs", _postcopy(0), cpus=2, touches=2, cuts=1),
     Scenario("postcopy, preempt", _postcopy(0, preempt=True), cpus=2, touches=2, cuts=1),
+    Scenario("two hops", _settings(), writes=1, cuts=1, crashes=1, cancels=1, hops=2),
+    Scenario("three hops", _settings(), writes=1, cuts=1, hops=3),
     Scenario("postcopy, prepaging", _postcopy(0, prepaging=2), pages=3, touches=1),
 )
 SCENARIOS: Final = {scenario.name: scenario for scenario in _ALL}

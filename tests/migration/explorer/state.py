@@ -40,6 +40,8 @@ def state(world: World) -> Any:
         tuple(sorted(world.closed)),
         world.broken,
         world.died,
+        world.sender,
+        tuple((hops.number, hops.begins_ns is None) for hops in world.hops.values()),
     )
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 from explorer.tiny import NOW
 from explorer.world import PAUSED, D, S, World, other
 from livemig.errors import ProtocolError
+from livemig.migration.destination import Destination
+from livemig.migration.source import Source
 from livemig.migration.status import FINAL, Status
 
 Step = tuple[Any, ...]
@@ -24,18 +26,14 @@ LOST: Final = "link lost"
 
 def steps(world: World) -> list[Step]:
     """What can happen."""
-    source, destination = world.sides[S], world.sides[D]
     found: list[Step] = []
     for name, side in world.sides.items():
         if side is not None:
             found += _of_side(world, name, side)
-    if source is not None:
-        found += _of_source(world, source)
-    if source is not None and source.status is Status.POSTCOPY_RECOVER_SETUP:
-        if destination is None or destination.status is not PAUSED:
-            found.append(("timeout", S))
-        else:
-            found += [("connected", S), *([("unreached", S)] if world.budget.cuts else [])]
+        if isinstance(side, Source):
+            found += _of_source(world, name, side)
+            if side.status is Status.POSTCOPY_RECOVER_SETUP:
+                found += _of_recovery(world, name)
     found += _of_guest(world)
     return found
 
@@ -59,35 +57,42 @@ def _of_side(world: World, name: str, side: Any) -> list[Step]:
     return found
 
 
-def _of_source(world: World, source: Any) -> list[Step]:
+def _of_source(world: World, name: str, source: Source) -> list[Step]:
     found: list[Step] = []
     status = source.status
     if status is Status.NONE:
-        found.append(("migrate", S))
+        found.append(("migrate", name))
     if status is Status.PRE_SWITCHOVER:
-        found.append(("migrate-continue", S))
+        found.append(("migrate-continue", name))
     if world.budget.cancels and status is not Status.NONE and status not in FINAL:
-        found.append(("migrate_cancel", S))
+        found.append(("migrate_cancel", name))
     if world.budget.postcopies and status in (Status.SETUP, Status.ACTIVE):
-        found.append(("migrate-start-postcopy", S))
-    destination = world.sides[D]
-    if status is PAUSED and world.closed == {S, D} and destination is not None and destination.status is PAUSED:
-        found.append(("migrate resume", S))
+        found.append(("migrate-start-postcopy", name))
+    peer = world.sides[other(name)]
+    if status is PAUSED and world.closed == {S, D} and peer is not None and peer.status is PAUSED:
+        found.append(("migrate resume", name))
     return found
+
+
+def _of_recovery(world: World, name: str) -> list[Step]:
+    peer = world.sides[other(name)]
+    if peer is None or peer.status is not PAUSED:
+        return [("timeout", name)]
+    return [("connected", name), *([("unreached", name)] if world.budget.cuts else [])]
 
 
 def _of_guest(world: World) -> list[Step]:
     found: list[Step] = []
     for name in world.runs_at():
-        missing = world.missing() if name == D else [False] * world.scenario.pages
+        missing = world.missing() if name == world.taker else [False] * world.scenario.pages
         if world.budget.writes:
             for page, gone in enumerate(missing):
                 if not gone:
                     found += [("write", name, page, read_out) for read_out in _ways(world, name, page)]
-        if world.budget.touches and name == D:
-            machine = world.sides[D].machine
+        if world.budget.touches and name == world.taker:
+            machine = world.sides[name].machine
             free = set(range(world.scenario.cpus)) - {cpu for cpu, _ in machine.writes.standing}
-            found += [("touch", D, cpu, page) for page, gone in enumerate(missing) if gone for cpu in sorted(free)]
+            found += [("touch", name, cpu, page) for page, gone in enumerate(missing) if gone for cpu in sorted(free)]
     return found
 
 
@@ -95,10 +100,10 @@ def _ways(world: World, name: str, page: int) -> list[bool]:
     """Whether what is on its way of the page was read before the write, or will be after it; both where both can be."""
     unread = any(
         it.content is None and it.frame.carries_pages and page in _pages(it)
-        for line in world.lines.get(S, [])
+        for line in world.lines.get(name, [])
         for it in line.frames
     )
-    return [False, True] if name == S and unread else [False]
+    return [False, True] if unread else [False]
 
 
 def _pages(it: Any) -> list[int]:
@@ -128,19 +133,22 @@ def take(world: World, step: Step) -> tuple[str, str] | None:
             world.broken = True
         _lose(world, name, side)
         return name, LOST
-    _told(world, kind, side)
+    _told(world, name, kind, side)
     world.posted(name)
     return name, kind
 
 
-def _told(world: World, kind: str, side: Any) -> None:
+def _told(world: World, name: str, kind: str, side: Any) -> None:
     """By whoever operates it, or by its clock."""
     budget = world.budget
     if kind == "tick":
         side.tick(max(NOW, side.due))
     elif kind == "migrate":
-        world.connect()
-        side.start(NOW)
+        if world.hops[name].number == 1:
+            world.connect()
+            side.start(NOW)
+        else:
+            world.hops[name].begin(side, NOW)
     elif kind == "migrate-continue":
         side.proceed(NOW)
     elif kind == "migrate_cancel":
@@ -160,9 +168,9 @@ def _deliver(world: World, name: str, side: Any, index: int) -> str:
     it = world.take(other(name), index)
     frame = it.frame
     if "runs" in frame.fields and not frame.announced:
-        if side.postcopy is not None:
-            raise AssertionError("pages that are not announced, although the guest is to run without them")
-        world.place(it)
+        if isinstance(side, Source) or side.postcopy is not None:
+            raise AssertionError("pages that are not announced, where the guest is, or is to run without them")
+        world.place(name, it)
         return frame.type
     if frame.type == "sync":
         return "sync"
@@ -171,7 +179,7 @@ def _deliver(world: World, name: str, side: Any, index: int) -> str:
             touched = [*frame.fields["runs"].tolist(), *frame.fields["zero"].tolist()]
             if not all(world.missing()[page] for first, count in touched for page in range(first, first + count)):
                 raise ProtocolError(frame.type, "runs", "a page that is not missing")
-            world.place(it)
+            world.place(name, it)
         side.receive(NOW, frame)
     except ProtocolError as error:
         _fail(world, name, side, str(error))
@@ -183,9 +191,9 @@ def _deliver(world: World, name: str, side: Any, index: int) -> str:
 def _damaged(world: World, name: str, side: Any, index: int) -> None:
     """A frame has come in part, or other than it was sent; of its pages something may be in RAM."""
     it = world.take(other(name), index)
-    if name == D:
+    if isinstance(side, Destination):
         if it.frame.carries_pages:
-            world.tear(it)
+            world.tear(name, it)
         if not side.over and side.owner == S:
             side.refuse(NOW, "damaged")
     _fail(world, name, side, "damaged")
@@ -209,7 +217,7 @@ def _guest(world: World, step: Step) -> tuple[str, str] | None:
         page, read_out = rest
         world.budget.writes -= 1
         if read_out:
-            world.read_out(page)
+            world.read_out(name, page)
         world.write(name, page)
         return None
     cpu, page = rest

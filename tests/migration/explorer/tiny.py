@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from livemig.config.model import Config
 from livemig.emulator import build
+from livemig.emulator.hops import Hops
 from livemig.guests.memory import MemoryWorkload
 from livemig.machine.cpu import Cpu
 from livemig.machine.machine import Machine
@@ -119,13 +120,28 @@ class Deaf:
 CONFIG = Config.model_validate({"run": {"duration": "5s"}, "machine": {"cpus": 1, "ram": "1MiB"}})
 
 
-def machine(side: str, pages: int, cpus: int) -> Machine:
+class TinyHops(Hops):
+    """The roles of a side, its later machines tiny."""
+
+    def _anew(self, now: int, ram: Ram) -> Machine:
+        return machine(self._name, ram.page_count, self._config.machine.cpus, ram)
+
+
+def hops(side: str, number: int, cpus: int, parts: Any) -> TinyHops:
+    """For a guest that crosses so often."""
+    tables = {"machine": {"cpus": cpus}, "migration": {"hops": number}}
+    changed = {name: getattr(CONFIG, name).model_copy(update=update) for name, update in tables.items()}
+    return TinyHops(CONFIG.model_copy(update=changed), side, parts)
+
+
+def machine(side: str, pages: int, cpus: int, ram: Ram | None = None) -> Machine:
+    """`ram`: of a side that waits for the guest once more."""
     config = CONFIG.model_copy(update={"machine": CONFIG.machine.model_copy(update={"cpus": cpus})})
     spec = replace(build.spec(config), ram_bytes=pages * PAGE_BYTES)
     workload = MemoryWorkload(0, cpus, 0, "uniform", pages, 1, 0, 0)
-    state = RunState.PRELAUNCH if side == "source" else RunState.INMIGRATE
+    state = RunState.PRELAUNCH if side == "source" and ram is None else RunState.INMIGRATE
     guests = [build._guest(config, cpu) for cpu in range(cpus)]
-    made = Machine(side, spec, guests, workload, state=state, ram=TinyRam(pages))
+    made = Machine(side, spec, guests, workload, state=state, ram=ram or TinyRam(pages))
     for cpu in made.cpus:
         cpu.__class__, cpu.record = StillCpu, None
     made.writes = ChosenWrites(cpus)  # type: ignore[assignment]

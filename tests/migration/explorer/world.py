@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from explorer.tiny import NOW, PAGE_BYTES, Deaf, StillWire, TinyRam, machine
+from explorer.tiny import NOW, PAGE_BYTES, Deaf, StillWire, TinyHops, TinyRam, hops, machine
 from livemig.link.channel import Channel
 from livemig.link.multi_channel import MultiChannel
 from livemig.link.pages import pages_of
@@ -36,7 +36,7 @@ class Scenario:
 
     Args:
         writes, touches, cuts, crashes, cancels: how many of each, at most; `touches`: of missing pages. postcopies:
-            `migrate-start-postcopy` may be said. channels: beside the main one, for pages.
+            `migrate-start-postcopy` may be said. channels: beside the main one, for pages. hops: how often it crosses.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Scenario:
     cancels: int = 0
     postcopies: int = 0
     channels: int = 0
+    hops: int = 1
 
 
 @dataclass(slots=True)
@@ -121,6 +122,13 @@ class World:
     broken: bool = False
     died: str = ""
     said: list[str] = field(default_factory=list)
+    hops: dict[str, TinyHops] = field(default_factory=dict)
+    sender: str = S
+    """The side that the guest is to leave, by the migration that goes on or is to come."""
+
+    @property
+    def taker(self) -> str:
+        return other(self.sender)
 
     # -- the connection ---------------------------------------------------------------------------------------------
 
@@ -147,7 +155,12 @@ class World:
                 urgent = frame.fields.get("answers") and self.scenario.settings.postcopy.preempt
                 (self.lines[side][-1] if urgent else self.post[side]).post(frame)
         self.said += [frame.type for frame in frames]
-        if it.over:
+        following = None if side in self.closed else self.hops[side].after(it, NOW)
+        if isinstance(following, Source):
+            self.sender = side
+        if following is not None:
+            self.sides[side] = following
+        elif it.over:
             self.close(side)
 
     def close(self, side: str) -> None:
@@ -155,18 +168,17 @@ class World:
         self.closed.add(side)
         for line in self.lines.get(other(side), []):
             line.frames.clear()
-        if side == S:
-            self.read_out(None)
+        self.read_out(side, None)
 
-    def read_out(self, page: int | None) -> None:
-        """Read from the source's RAM what it is to send of `page`, or of all."""
-        for line in self.lines.get(S, []):
+    def read_out(self, side: str, page: int | None) -> None:
+        """Read from RAM what `side` is to send of `page`, or of all."""
+        for line in self.lines.get(side, []):
             for it in line.frames:
                 if it.content is None and it.frame.carries_pages and (page is None or page in pages(it.frame)):
-                    it.content = self.content(it.frame)
+                    it.content = self.content(side, it.frame)
 
-    def content(self, frame: Frame) -> dict[int, int]:
-        numbers = self.sides[S].machine.ram.numbers
+    def content(self, side: str, frame: Frame) -> dict[int, int]:
+        numbers = self.sides[side].machine.ram.numbers
         return {page: numbers[page] for page in pages_of(frame.fields["runs"]).tolist()}
 
     def heads(self, side: str) -> list[int]:
@@ -188,9 +200,9 @@ class World:
             assert len(set(numbers)) == 1
         return it
 
-    def place(self, it: InFlight) -> None:
-        """Its pages into the destination's RAM, as a channel does; nothing of them if they may not be written."""
-        frame, side = it.frame, self.sides[D]
+    def place(self, name: str, it: InFlight) -> None:
+        """Its pages into the RAM of `name`, as a channel does; nothing of them if they may not be written."""
+        frame, side = it.frame, self.sides[name]
         if "runs" not in frame.fields:
             return
         words = side.machine.ram.words
@@ -198,15 +210,15 @@ class World:
         if frame.type == "encoded":
             words[touched] = decoded(frame.fields, memoryview(frame.payload), words[touched])
         else:
-            content = self.content(frame) if it.content is None else it.content
+            content = self.content(other(name), frame) if it.content is None else it.content
             for page, number in content.items():
                 words[page, 0] = number
         words[pages_of(frame.fields["zero"])] = 0
 
-    def tear(self, it: InFlight) -> None:
+    def tear(self, name: str, it: InFlight) -> None:
         """A part of its pages."""
         for page in pages_of(it.frame.fields["runs"]).tolist():
-            self.sides[D].machine.ram.words[page, 0] = TORN
+            self.sides[name].machine.ram.words[page, 0] = TORN
 
     # -- the guest --------------------------------------------------------------------------------------------------
 
@@ -214,8 +226,8 @@ class World:
         return [name for name, side in self.sides.items() if side is not None and side.machine.running]
 
     def missing(self) -> list[bool]:
-        side = self.sides[D]
-        if side is None or side.postcopy is None:
+        side = self.sides[self.taker]
+        if not isinstance(side, Destination) or side.postcopy is None:
             return [False] * self.scenario.pages
         return side.postcopy.missing.tolist()  # type: ignore[no-any-return]
 
@@ -230,18 +242,18 @@ class World:
         """`side` crashes; what it has sent is on its way."""
         self.close(side)
         self.broken = True
-        it = self.sides[side]
-        if side == D and it.owner == D:
+        if side == self.taker and self.handed_over():
             self.died = "the guest died with the destination"
         self.sides[side] = None
 
     def handed_over(self) -> bool:
         """The destination has the guest."""
-        return self.sides[D] is not None and self.sides[D].owner == D
+        side = self.sides[self.taker]
+        return isinstance(side, Destination) and side.owner == D
 
     def gone(self) -> str:
         """What became of the guest whose host crashed; empty: it is there, or may be as soon as a frame arrives."""
-        if self.died or self.sides[S] is not None:
+        if self.died or self.sides[self.sender] is not None:
             return self.died
         if self.handed_over():
             lost = any(self.missing()) and not self.on_its_way("postcopy_pages")
@@ -250,8 +262,8 @@ class World:
 
     def on_its_way(self, *kinds: str) -> bool:
         """The source has sent such a frame, and the destination may still hear it."""
-        frames = [it.frame.type for line in self.lines.get(S, ()) for it in line.frames]
-        return D not in self.closed and any(kind in frames for kind in kinds)
+        frames = [it.frame.type for line in self.lines.get(self.sender, ()) for it in line.frames]
+        return self.taker not in self.closed and any(kind in frames for kind in kinds)
 
 
 def pages(frame: Frame) -> list[int]:
@@ -271,7 +283,8 @@ def begin(scenario: Scenario) -> World:
     budget = Budget(
         scenario.writes, scenario.touches, scenario.cuts, scenario.crashes, scenario.cancels, scenario.postcopies
     )
-    return World(scenario, {S: source, D: destination}, ram.numbers, budget)
+    roles = {side: hops(side, scenario.hops, scenario.cpus, parts) for side in (S, D)}
+    return World(scenario, {S: source, D: destination}, ram.numbers, budget, hops=roles)
 
 
 PAUSED: Final = Status.POSTCOPY_PAUSED
