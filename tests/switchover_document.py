@@ -17,9 +17,9 @@ def head(heading: str) -> list[str]:
     return _table(heading)[0]
 
 
-def endings() -> set[tuple[str, str, str]]:
-    """How it can end: either side's state, and the guest."""
-    return {(source, destination, guest) for source, destination, guest, *_ in rows("How it can end")}
+def endings(heading: str = "How it can end") -> set[tuple[str, str, str]]:
+    """How it can end: either side's state, or the source's and the file, and the guest."""
+    return {(source, other, guest) for source, other, guest, *_ in rows(heading)}
 
 
 def _table(heading: str) -> list[list[str]]:

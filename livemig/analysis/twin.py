@@ -4,6 +4,8 @@ Until the stop, or until a host stands still, the two must be equal, event by ev
 arms its timers anew from every handler goes its way later by the blackout: it misses what the twin had inside
 the blackout (if it arms to absolute times) or in the twin's last stretch of that length (if it arms relative
 to the handler).
+
+A twin boots at 0, a guest in wall time when its process is ready: all that the twin does counts from the boot.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class Twin(Observer):
 
     Args:
         history: the twin's events.
-        exact: virtual time, where both must be equal to the nanosecond; else only counts are compared.
+        exact: virtual time. In wall time the two are equal until the machine is reset: a busy host does that late.
     """
 
     def __init__(
@@ -47,15 +49,41 @@ class Twin(Observer):
         self._crossing, self._faults, self._held = crossing, faults, held
         self._twin = _guest_events(history)
         self._next = next(self._twin, None)
-        self._exact = exact
+        self._boot_ns: int | None = None
+        self._exact, self._apart = exact, False
 
     def handlers(self) -> Mapping[str, Handler]:
-        return dict.fromkeys(_GUEST, self._compare)
+        return {**dict.fromkeys(_GUEST, self._compare), "machine_resumed": self._boots, "machine_reset": self._reset}
+
+    def _boots(self, event: Event, place: Place) -> None:
+        """The first event of the guest is of its boot."""
+        if self._boot_ns is None and event["side"] == self._crossing.owner:
+            self._boot_ns = event["t_ns"]
+            if self._next is not None:
+                self._next = self._since_boot(self._next)
+
+    def _reset(self, event: Event, place: Place) -> None:
+        self._apart |= not self._exact
+
+    def _since_boot(self, entry: tuple[Event, Place]) -> tuple[Event, Place]:
+        """As it would be of a twin that boots when the guest does."""
+        boot_ns, (event, place) = self._boot_ns or 0, entry
+        if not boot_ns:
+            return entry
+        due_ns = event["deadline_ns"]
+        moved = {"t_ns": event["t_ns"] + boot_ns, "deadline_ns": None if due_ns is None else due_ns + boot_ns}
+        return event | moved, place
+
+    def _advance(self) -> None:
+        following = next(self._twin, None)
+        self._next = None if following is None else self._since_boot(following)
 
     def _compare(self, event: Event, place: Place) -> None:
+        self._boots(event, place)
         if not self._walks(event["side"]):
             return
-        twin, self._next = self._next, next(self._twin, None)
+        twin = self._next
+        self._advance()
         if twin is None:
             self.differs = (Evidence(*place, event["t_ns"]),)
             return
@@ -73,7 +101,7 @@ class Twin(Observer):
         """Whether what ``side`` does is held against the twin's: until the first stop, or the first difference."""
         crossing = self._crossing
         apart = crossing.pauses or crossing.held or crossing.reset_by_hand
-        alike = self._exact and not self.differs and crossing.running is not None and not apart
+        alike = not (self.differs or self._apart) and crossing.running is not None and not apart
         return alike and side == crossing.owner and self._held.first_ns is None
 
     def close(self, end_ns: int) -> None:
@@ -90,7 +118,7 @@ class Twin(Observer):
         last: Counter[int] = Counter()
         while self._next is not None and (now := self._next[0]["t_ns"]) <= end_ns:
             theirs, where = self._next
-            if now < stop_ns and self._exact and not self.differs:
+            if now < stop_ns and not (self.differs or self._apart):
                 self.differs = (Evidence(*where, now),)
             if theirs["event"] == "interrupt":
                 cpu = theirs["cpu"]
@@ -100,7 +128,7 @@ class Twin(Observer):
                 inside[cpu] += stood or held
                 away = self._faults.stood_ns(cpu, 0, end_ns) + covered_ns(self._held.within(0, end_ns))
                 last[cpu] += now > end_ns - stood_still - away
-            self._next = next(self._twin, None)
+            self._advance()
         self.excused = inside | last
         if pauses or held_ns is not None:
             self.excused.update(self.delivered.keys())

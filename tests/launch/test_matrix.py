@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from matrix.all import TRANSPORTS, Over, all_cells, file_of
-from matrix.cell import FAULTS, STAGES, impossible
+from matrix.cell import FAULTS, STAGES, Cell, impossible
 from switchover_document import endings, head, rows
 
 HEADING = "What goes wrong for real"
@@ -74,6 +74,14 @@ def test_the_document_has_every_cell_and_says_which_cannot_be() -> None:
     assert {cell for cell, letters in letters_of.items() if letters == "–"} == {
         (stage, fault) for stage in STAGES for fault in FAULTS if impossible(stage, fault)
     }
+
+
+@pytest.mark.wall
+@pytest.mark.parametrize("stage", [*(stage for stage in STAGES if impossible(stage, "reset")), "active, active"])
+def test_where_no_fault_of_the_link_is_possible_there_is_no_connection(stage: str, tmp_path: Path) -> None:
+    """And in another state there is one."""
+    cell = Cell(stage, "reset", "tcp", tmp_path, endings())
+    assert cell.connected() == (stage == "active, active")
 
 
 @pytest.mark.slow

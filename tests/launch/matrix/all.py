@@ -49,6 +49,7 @@ def _fork(transport: str, stage: str, fault: str, directory: Path) -> int:
     said, errors = os.pipe()  # not a file, which a full disk would keep from saying so
     os.dup2(errors, 2)
     os.set_blocking(said, False)
+    signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(_LONGEST_S)
     try:
         with tempfile.TemporaryDirectory(prefix="cell") as private:  # a short name: sockets are in it
@@ -59,6 +60,10 @@ def _fork(transport: str, stage: str, fault: str, directory: Path) -> int:
         outcome["stderr"] = os.read(said, 1 << 16).decode()
     (directory / f"{file_of(transport, stage, fault)}.json").write_text(json.dumps({"stderr": "", **outcome}))
     os._exit(0)
+
+
+def _too_long(*_: object) -> None:
+    raise TimeoutError(f"it takes longer than {_LONGEST_S} s")
 
 
 def run_cells(cells: list[Over], directory: Path, at_once: int) -> None:

@@ -105,6 +105,16 @@ class Cell:
             self._pair.close()
         return self._judged(ending, time.monotonic() - began)
 
+    def connected(self) -> bool:
+        """Brought to its state, whether either side has a connection that could break; it goes no further."""
+        try:
+            time.sleep(0.1)
+            self._reach()
+            time.sleep(0.1)
+            return any(self._pair.connected(side) for side in SIDES)
+        finally:
+            self._pair.close()
+
     # -- to the state -----------------------------------------------------------------------------------------------
 
     def _reach(self) -> None:

@@ -24,6 +24,8 @@ from livemig.machine.time_state import Host, HostView
 
 S, D = "source", "destination"
 SIDES = (S, D)
+_ESTABLISHED = "01"
+"""In /proc/net/tcp."""
 PATIENCE_S = 30
 """How long anything may take on a busy machine before the cell is given up."""
 
@@ -187,6 +189,16 @@ class Pair:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.status(S)}, {self.status(D)}")
             time.sleep(0.02)
+
+    def connected(self, side: str) -> bool:
+        """Whether its process has a TCP connection whose other end is open too."""
+        process = Path(f"/proc/{self.child[side].pid}")
+        links = []
+        for link in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                links.append(os.readlink(link))
+        table = [line.split() for line in (process / "net/tcp").read_text().splitlines()[1:]]
+        return any(row[3] == _ESTABLISHED and f"socket:[{row[9]}]" in links for row in table)
 
     # -- the end ----------------------------------------------------------------------------------------------------
 

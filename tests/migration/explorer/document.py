@@ -18,7 +18,7 @@ if __name__ == "__main__":
 from switchover_document import rows as document_rows
 
 from explorer.explore import Explored, Explorer
-from explorer.scenarios import SCENARIOS
+from explorer.scenarios import FILES, SCENARIOS
 
 _NOTHING: Final = "–"
 _ORDER: Final = (
@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 @cache
 def explored(name: str) -> Explored:
-    return Explorer(SCENARIOS[name]).run()
+    return Explorer((SCENARIOS | FILES)[name]).run()
 
 
 def transitions(side: str, found: Iterable[Explored]) -> set[Row]:
@@ -91,13 +91,15 @@ def read_transitions(heading: str) -> set[Row]:
 
 def main() -> None:
     found = [explored(name) for name in SCENARIOS]
-    for each, name in zip(found, SCENARIOS, strict=True):
+    kept = [explored(name) for name in FILES]
+    for each, name in zip([*found, *kept], [*SCENARIOS, *FILES], strict=True):
         print(f"{name}: {each.states} states, {each.transitions} transitions")
     for side in ("source", "destination"):
         print(f"\n## The {side}\n\n{table(transitions(side, found))}")
-    print("\n## How it can end\n\n| source | destination | the guest | |\n|---|---|---|---|")
-    for ending in sorted(endings(found)):
-        print(f"| {' | '.join(ending)} | |")
+    for heading, ends in (("How it can end", endings(found)), ("A file", endings(kept))):
+        print(f"\n## {heading}\n\n| source | destination or file | the guest | |\n|---|---|---|---|")
+        for ending in sorted(ends):
+            print(f"| {' | '.join(ending)} | |")
 
 
 if __name__ == "__main__":

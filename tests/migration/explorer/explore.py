@@ -6,13 +6,31 @@ import io
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from explorer.rules import Wrong, broken_rule, ending, phase
-from explorer.state import state
-from explorer.steps import GOOD, Step, steps, take
-from explorer.world import D, S, Scenario, World, begin
+from explorer import kept, rules, state, steps, world
+from explorer.rules import Wrong, phase
+from explorer.steps import Step
+from explorer.world import D, S
 from livemig.migration.source import Source
+
+
+class Game(NamedTuple):
+    """How it begins, what can happen, what it then is, and what must hold. `good`: steps that happen by themselves."""
+
+    begin: Callable[[Any], Any]
+    steps: Callable[[Any], list[Step]]
+    take: Callable[[Any, Step], tuple[str, str] | None]
+    good: frozenset[str]
+    state: Callable[[Any], Any]
+    broken_rule: Callable[[Any], str]
+    ending: Callable[[Any], tuple[str, str, str]]
+
+
+TWO_SIDES: Final = Game(
+    world.begin, steps.steps, steps.take, steps.GOOD, state.state, rules.broken_rule, rules.ending
+)
+A_FILE: Final = Game(kept.begin, kept.steps, kept.take, kept.GOOD, kept.state, kept.broken_rule, kept.ending)
 
 
 @dataclass
@@ -32,25 +50,26 @@ class Explored:
 class Explorer:
     """Depth first, from a guest that nobody has asked to move."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Any) -> None:
         self._scenario = scenario
+        self._game = A_FILE if isinstance(scenario, kept.KeptScenario) else TWO_SIDES
         self._numbers: dict[Any, int] = {}
         self._came: list[tuple[int, Step]] = []
         self._good: list[list[int]] = []
         self.explored = Explored()
-        self._kept = _Kept(scenario)
+        self._kept = _Kept(self._game.begin(scenario).shared())
 
     def run(self) -> Explored:
         """Raises Wrong: a rule is broken in some state; says which, and how one comes there."""
-        first = begin(self._scenario)
+        first = self._game.begin(self._scenario)
         self._number(first, -1, ())
         left = [(0, self._kept.keep(first))]
         while left:
             number, kept = left.pop()
-            for step in steps(self._kept.world(kept)):
+            for step in self._game.steps(self._kept.world(kept)):
                 world = self._kept.world(kept)
                 reached, new = self._follow(world, number, step)
-                if step[0] in GOOD:
+                if step[0] in self._game.good:
                     self._good[number].append(reached)
                 if new:
                     left.append((reached, self._kept.keep(world)))
@@ -60,13 +79,13 @@ class Explorer:
         self._must_end()
         return self.explored
 
-    def _follow(self, world: World, number: int, step: Step) -> tuple[int, bool]:
+    def _follow(self, world: Any, number: int, step: Step) -> tuple[int, bool]:
         self.explored.transitions += 1
-        side = world.sides[step[1]]
+        side = world.sides.get(step[1])
         before, heard = phase(side), {name: it.owner for name, it in world.sides.items() if it is not None}
         world.said.clear()
         try:
-            told = take(world, step)
+            told = self._game.take(world, step)
         except (AssertionError, ValueError) as error:
             raise Wrong(f"{error}\n{self._story(number, step)}") from error
         if told is not None:
@@ -75,13 +94,13 @@ class Explorer:
             owner = "" if side.owner == heard[name] else side.owner
             outcome = " ".join(dict.fromkeys(world.said)), phase(side), owner
             self.explored.told.setdefault((role, before, kind), set()).add(outcome)
-        wrong = broken_rule(world)
+        wrong = self._game.broken_rule(world)
         if wrong:
             raise Wrong(f"{wrong}\n{self._story(number, step)}")
         return self._number(world, number, step)
 
-    def _number(self, world: World, came: int, step: Step) -> tuple[int, bool]:
-        key = state(world)
+    def _number(self, world: Any, came: int, step: Step) -> tuple[int, bool]:
+        key = self._game.state(world)
         known = self._numbers.get(key)
         if known is not None:
             return known, False
@@ -90,11 +109,10 @@ class Explorer:
         self._good.append([])
         return number, True
 
-    def _end(self, number: int, world: World) -> None:
-        reached = ending(world)
+    def _end(self, number: int, world: Any) -> None:
+        reached = self._game.ending(world)
         self.explored.endings.add(reached)
-        budget, given = world.budget, self._scenario
-        if (budget.cuts, budget.crashes, budget.cancels) == (given.cuts, given.crashes, given.cancels):
+        if world.unharmed():
             self.explored.unharmed.add(reached)
         if reached[2].startswith("?"):
             raise Wrong(f"it ends with {reached}\n{self._story(number, ())}")
@@ -130,14 +148,7 @@ class Explorer:
 class _Kept:
     """Worlds as bytes; what is the same in all worlds of a scenario is not in them."""
 
-    def __init__(self, scenario: Scenario) -> None:
-        world = begin(scenario)
-        side = world.sides["source"]
-        config = world.hops[S]._config
-        shared = [
-            scenario, scenario.settings, side.strategy, side.host, side._wire, side._emit, side.machine.spec,
-            side.precopy._policy, config,
-        ]  # fmt: skip
+    def __init__(self, shared: list[Any]) -> None:
         self._shared: dict[int, Any] = dict(enumerate(shared))
         self._table: dict[type, Callable[[Any], Any]] = {}
         for number, value in self._shared.items():
@@ -145,17 +156,15 @@ class _Kept:
         _SHARED.clear()
         _SHARED.update(self._shared)
 
-    def keep(self, world: World) -> bytes:
+    def keep(self, world: Any) -> bytes:
         buffer = io.BytesIO()
         pickler = pickle.Pickler(buffer, protocol=5)
         pickler.dispatch_table = self._table
         pickler.dump(world)
         return buffer.getvalue()
 
-    def world(self, kept: bytes) -> World:
-        world = pickle.loads(kept)
-        assert isinstance(world, World)
-        return world
+    def world(self, kept: bytes) -> Any:
+        return pickle.loads(kept)
 
 
 _SHARED: dict[int, Any] = {}

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from livemig.emulator.hops import Hops
 from livemig.errors import ProtocolError
 from livemig.machine.ram import Ram
 from livemig.machine.runstate import RunState
@@ -229,6 +230,46 @@ def _nobody_is_woken(right: Callable[..., Any]) -> Callable[..., Any]:
     return lost
 
 
+def _a_source_whose_hop_failed_makes_room_for_the_next(right: Callable[..., Any]) -> Callable[..., Any]:
+    def after(self: Hops, side: Source | Destination, now: int) -> Any:
+        if isinstance(side, Source) and side.status is Status.FAILED and side.owner == "none":
+            side.machine.ram.clear()
+        return right(self, side, now)
+
+    return after
+
+
+def _the_next_source_begins_with_a_machine_at_reset(right: Callable[..., Any]) -> Callable[..., Any]:
+    def after(self: Hops, side: Source | Destination, now: int) -> Any:
+        following = right(self, side, now)
+        return self.source(self._anew(now, side.machine.ram)) if isinstance(following, Source) else following
+
+    return after
+
+
+def _the_guest_is_sent_on_before_it_runs(right: Callable[..., Any]) -> Callable[..., Any]:
+    def after(self: Hops, side: Source | Destination, now: int) -> Any:
+        if isinstance(side, Destination) and side.owner == "destination" and side.resumed_ns is None:
+            self.number += 1
+            return self.source(side.machine)
+        return right(self, side, now)
+
+    return after
+
+
+def _a_broken_file_is_not_taken_back(right: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self: None
+
+
+def _completed_before_the_file_is_on_the_disk(right: Callable[..., Any]) -> Callable[..., Any]:
+    def ask(self: Source, now: int, kind: str, *more: Any, **fields: Any) -> None:
+        right(self, now, kind, *more, **fields)
+        if self.by_file and kind == "switchover":
+            self._resumed(now, Frame("bye", now, now))
+
+    return ask
+
+
 MUTANTS: Final = {
     "the source runs on after a failure behind switchover":
         Mutant(Source, "fail", _source_goes_on_after_switchover, "precopy", "two owners"),
@@ -278,6 +319,22 @@ MUTANTS: Final = {
     "received before the last page":
         Mutant(PostcopyDestination, "arrive", _received_before_the_last_page, "postcopy, three pages",
                "the destination says completed"),
+    "a source whose hop has failed clears its RAM":
+        Mutant(Hops, "after", _a_source_whose_hop_failed_makes_room_for_the_next, "three hops", "a page is lost"),
+    "the next hop begins with a machine at reset":
+        Mutant(Hops, "after", _the_next_source_begins_with_a_machine_at_reset, "three hops", "no owner"),
+    "the guest hops on before it runs":
+        Mutant(Hops, "after", _the_guest_is_sent_on_before_it_runs, "three hops", "no owner"),
+    "a guest whose file could not be written is not taken back":
+        Mutant(Source, "reclaim", _a_broken_file_is_not_taken_back, "a file", "no owner"),
+    "the source takes itself for the owner of what is in the file":
+        Mutant(Source, "_switch_over", _source_keeps_owning, "a file", "two owners"),
+    "completed before the file is on the disk":
+        Mutant(Source, "_ask", _completed_before_the_file_is_on_the_disk, "a file", "the source says completed"),
+    "a dirty bit is dropped on the way to a file":
+        Mutant(Ram, "take_dirty", _a_dirty_bit_is_dropped, "a file", "a page is lost"),
+    "what is restored runs before the file has been read":
+        Mutant(Destination, "_snapshot", _destination_runs_when_loaded, "a file, restored", "two owners"),
     "nothing is missing when the link is lost":
         Mutant(PostcopyDestination, "lost", _nobody_is_woken, "postcopy, cut twice", "a page is lost"),
 }  # fmt: skip

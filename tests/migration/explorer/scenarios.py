@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from explorer.kept import KeptScenario
 from explorer.world import Scenario
 from livemig.migration.settings import Convergence, Encodings, Postcopy, Settings
 
@@ -44,3 +45,13 @@ _ALL: Final = (
     Scenario("postcopy, prepaging", _postcopy(0, prepaging=2), pages=3, touches=1),
 )
 SCENARIOS: Final = {scenario.name: scenario for scenario in _ALL}
+FILES: Final = {
+    scenario.name: scenario
+    for scenario in (
+        KeptScenario("a file", _settings(), writes=1, cancels=1, faults=2, restores=0),
+        KeptScenario("a file, restored", _settings(), writes=1, cancels=1, faults=1, restores=1),
+        KeptScenario("a file, restored twice", _settings(), writes=1, restores=2),
+        KeptScenario("a file, kept again", _settings(), writes=1, faults=1, restores=1, again=True),
+        KeptScenario("a file, kept again and restored", _settings(), faults=1, restores=2, again=True),
+    )
+}

@@ -32,10 +32,10 @@ def state(world: World) -> Any:
     """Hashable; equal where all that can follow is."""
     budget = world.budget
     return (
-        tuple(_frozen(side) for side in world.sides.values()),
+        tuple(frozen(side) for side in world.sides.values()),
         tuple(world.guest),
         (budget.writes, budget.touches, budget.cuts, budget.crashes, budget.cancels, budget.postcopies),
-        tuple(tuple(tuple(map(_frame, line.frames)) for line in world.lines.get(side, ())) for side in (S, D)),
+        tuple(tuple(tuple(map(frozen_frame, line.frames)) for line in world.lines.get(side, ())) for side in (S, D)),
         _spread(world.post.get(S)),
         tuple(sorted(world.closed)),
         world.broken,
@@ -49,15 +49,15 @@ def _spread(channel: Any) -> Any:
     return (channel._sent.tobytes(), channel._turn._next) if isinstance(channel, MultiChannel) else None
 
 
-def _frame(it: Any) -> Any:
+def frozen_frame(it: Any) -> Any:
     fields = it.frame.fields
-    told = tuple(_frozen(bool(fields[name]) if name == "answers" else fields[name]) for name in _OF_FRAME
+    told = tuple(frozen(bool(fields[name]) if name == "answers" else fields[name]) for name in _OF_FRAME
                  if name in fields)  # fmt: skip
     content = None if it.content is None else tuple(it.content.items())
     return it.frame.type, told, content, it.frame.payload if it.frame.type != "snapshot" else b""
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str | bytes):
         return value
     if isinstance(value, Enum):
@@ -65,12 +65,12 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tobytes() if value.size <= 64 else value.reshape(len(value), -1)[:, 0].tobytes()
     if isinstance(value, dict):
-        return tuple((key, _frozen(each)) for key, each in sorted(value.items()))
+        return tuple((key, frozen(each)) for key, each in sorted(value.items()))
     if isinstance(value, list | tuple):
-        return tuple(map(_frozen, value))
+        return tuple(map(frozen, value))
     if isinstance(value, np.generic):
         return value.item()
     named = getattr(value, "__dict__", None)
     if named is None:
         named = {name: getattr(value, name) for name in value.__slots__}
-    return (type(value).__name__, *(_frozen(each) for name, each in named.items() if name not in _COUNTED))
+    return (type(value).__name__, *(frozen(each) for name, each in named.items() if name not in _COUNTED))

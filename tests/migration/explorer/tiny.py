@@ -42,6 +42,11 @@ class TinyRam(Ram):
     def numbers(self) -> list[int]:
         return self.words[:, 0].tolist()  # type: ignore[no-any-return]
 
+    def clear(self) -> None:
+        """Nobody sends from it while it is cleared."""
+        self.words[:] = 0
+        self._dirty[:] = False
+
     def __getstate__(self) -> tuple[list[int], list[bool]]:
         return self.numbers, self._dirty.tolist()
 

@@ -130,6 +130,17 @@ class World:
     def taker(self) -> str:
         return other(self.sender)
 
+    def shared(self) -> list[Any]:
+        """What is the same in all worlds of a scenario."""
+        side = self.sides[S]
+        return [side.strategy, side.host, side._wire, side._emit, side.machine.spec, side.precopy._policy,
+                self.scenario, self.scenario.settings, self.hops[S]._config]  # fmt: skip
+
+    def unharmed(self) -> bool:
+        """Nothing has gone wrong."""
+        budget, given = self.budget, self.scenario
+        return (budget.cuts, budget.crashes, budget.cancels) == (given.cuts, given.crashes, given.cancels)
+
     # -- the connection ---------------------------------------------------------------------------------------------
 
     def connect(self) -> None:
