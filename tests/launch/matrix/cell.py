@@ -219,7 +219,8 @@ class Cell:
             with contextlib.suppress(RuntimeError):  # it has failed meanwhile
                 pair.qmp[S]("migrate-continue", state="pre-switchover")
         elif destination.startswith("postcopy-paused") and source == "postcopy-paused":
-            self._recover("")
+            with contextlib.suppress(RuntimeError):  # it has heard what was said to it before it was stopped
+                self._recover("")
         elif destination == "postcopy-paused" and source == "postcopy-recover-setup":
             later = pair.directory / "later"
             if not later.exists():
