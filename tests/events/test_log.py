@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 from pure_pair import run_pure
 
 from livemig.config.model import Config
 from livemig.errors import OutputError
+from livemig.events.kept import KeptLog
+from livemig.events.lines import Lines
 from livemig.events.log import EventLog
 from livemig.events.schema import EVENTS
 
@@ -82,6 +85,23 @@ def test_an_event_that_the_schema_has_not_is_not_written(tmp_path: Path) -> None
         log.event(0, "run_ended", reason="x", more=1)
     log.close()
     assert (tmp_path / "log").read_bytes() == b""
+
+
+def test_a_log_that_is_kept_is_held_to_the_schema_and_printed_as_one_that_is_written(tmp_path: Path) -> None:
+    tables = [Lines((("t_ns", np.array([3, 9])), ("side", "source"), ("event", "interrupt"), ("cpu", 1)), np.arange(2))]
+    kept, written = KeptLog("source"), EventLog(tmp_path / "source.jsonl", "source")
+    for log in (kept, written):
+        with pytest.raises(KeyError, match="run_ended"):
+            log.event(0, "run_ended", reason="x", more=1)
+        log.block([])
+        log.event(2, "operator", command="stop")
+        log.block(tables)
+        log.event(9, "run_ended", reason="duration")
+        log.close()
+    assert kept.path.name == "source.jsonl"
+    assert kept.entries.text() == (tmp_path / "source.jsonl").read_bytes()
+    assert kept.entries.text().count(b"\n") == 4
+    assert list(tables[0].events()) == [orjson.loads(line) for line in kept.entries.text().splitlines()[1:3]]
 
 
 def test_a_log_does_not_write_over_another(tmp_path: Path) -> None:
