@@ -2,8 +2,9 @@
 
 A whole migration in wall time, two processes: the guest goes over at once, its pages follow when its CPU touches them.
 A wait is from the touch to when the CPU goes on, as the destination logs it: the request, its way through the source,
-and the page. Pushing is held down, so that nearly every page is asked for, none around it. The ping-pong sends as many
-bytes as such a request has, and as many back as the answer, between two processes that do nothing else.
+and the page; by the connection for all, and by one of its own (`postcopy_preempt`). First pushing is held down, so that
+nearly every page is asked for, none around it; then it fills the line, and what it moves is told too. The ping-pong
+sends as many bytes as such a request has, and as many back as the answer, between two processes that do nothing else.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.figure import Figure
+from benchmarks.figure import Figure, beside
 from benchmarks.stream import connected
 from livemig.machine.ram import PAGE
 from livemig.migration.checksum import SIZE
@@ -29,15 +31,15 @@ from livemig.migration.frames import Frame, encode
 SCENARIO = """
 [run]
 clock = "wall"
-duration = "3s"
+duration = "{duration}"
 [machine]
-ram = "64MiB"
+ram = "{ram}"
 [guest]
 kind = "periodic"
 [guest.periodic]
 period = "100ms"
 [guest.memory]
-dirty_rate = "8MiB/s"
+dirty_rate = "{dirty_rate}"
 locality = "uniform"
 filled_percent = 100
 [migration]
@@ -47,8 +49,9 @@ downtime = "1ms"
 downtime_limit = "1us"
 postcopy_ram = true
 postcopy_start = 0
+postcopy_preempt = {preempt}
 prepaging = 0
-max_postcopy_bandwidth = "64KiB/s"
+max_postcopy_bandwidth = "{pushed}"
 [link]
 bandwidth = "1Tbit/s"
 latency = "1us"
@@ -57,33 +60,66 @@ _ROUND_TRIPS = 2000
 _US = 1e6
 
 
+@dataclass(frozen=True)
+class _Load:
+    """What goes on beside the requests; `pushed`: bytes a second at most, 0 for all that goes."""
+
+    name: str
+    ram: str
+    dirty_rate: str
+    pushed: str
+    duration: str
+
+
+_ALONE = _Load("a CPU waits for a page", "64MiB", "8MiB/s", "64KiB/s", "3s")
+_BESIDE_PUSHES = _Load("the same beside pushes", "1GiB", "64MiB/s", "0B/s", "4s")
+_WAYS = (("", False), (" by its own connection", True))
+
+
 def latencies(rounds: int) -> Iterator[Figure]:
-    """Median and 99th percentile, of all rounds together, over unix and tcp."""
+    """Median and 99th percentile, of all rounds together, over unix and tcp; and what is pushed meanwhile."""
     for family in ("unix", "tcp"):
-        waits: list[float] = []
-        bare: list[float] = []
-        for _ in range(rounds):
-            bare += _ping_pong(family)
-            waits += _waits(family)
-        for name, share in (("median", 50), ("p99", 99)):
-            ours, theirs = float(np.percentile(waits, share)), float(np.percentile(bare, share))
-            yield Figure(
-                f"stream: {family}, postcopy: a CPU waits for a page, {name} of {len(waits)}", round(ours * _US, 1),
-                "us", "bare ping-pong", round(theirs * _US, 1), round(ours / theirs, 3),
-            )  # fmt: skip
+        for load in (_ALONE, _BESIDE_PUSHES):
+            bare: list[float] = []
+            waits: dict[bool, list[float]] = {False: [], True: []}
+            pushed: dict[bool, list[float]] = {False: [], True: []}
+            for _ in range(rounds):
+                bare += _ping_pong(family)
+                for _, preempt in _WAYS:
+                    found, rate = _waits(family, load, preempt)
+                    waits[preempt] += found
+                    pushed[preempt].append(rate)
+            for way, preempt in _WAYS:
+                yield from _told(f"stream: {family}, postcopy: {load.name}{way}", waits[preempt], bare)
+            if load is _BESIDE_PUSHES:
+                name = f"stream: {family}, postcopy: all pages, pushed or asked for{_WAYS[1][0]}"
+                yield beside(name, "GB/s", pushed[True], "without it", pushed[False])
 
 
-def _waits(family: str) -> list[float]:
-    """Seconds, of every CPU that stood."""
+def _told(name: str, waits: list[float], bare: list[float]) -> Iterator[Figure]:
+    for which, share in (("median", 50), ("p99", 99)):
+        ours, theirs = float(np.percentile(waits, share)), float(np.percentile(bare, share))
+        yield Figure(
+            f"{name}, {which} of {len(waits)}", round(ours * _US, 1),
+            "us", "bare ping-pong", round(theirs * _US, 1), round(ours / theirs, 3),
+        )  # fmt: skip
+
+
+def _waits(family: str, load: _Load, preempt: bool) -> tuple[list[float], float]:
+    """Seconds, of every CPU that stood; and the bytes a second of all pages, in 1e9, from the resume to the last."""
     with tempfile.TemporaryDirectory(prefix="livemig-benchmarks-") as directory:
         config, out = Path(directory, "postcopy.toml"), Path(directory, "run")
-        config.write_text(SCENARIO.format(family=family))
+        told = {**asdict(load), "family": family, "preempt": str(preempt).lower()}
+        config.write_text(SCENARIO.format(**told))
         line = [sys.executable, "-m", "livemig", "run", str(config), "--out", str(out), "--json"]
         done = subprocess.run(line, capture_output=True, text=True, check=False)
         if done.returncode not in (0, 1):  # late interrupts of a busy host are no concern here
             raise RuntimeError(f"livemig run: {done.stderr.strip()}")
-        events = (json.loads(text) for text in (out / "destination.jsonl").read_text().splitlines())
-        return [event["wait_ns"] / 1e9 for event in events if event["event"] == "page_arrived"]
+        events = [json.loads(text) for text in (out / "destination.jsonl").read_text().splitlines()]
+    waits = [event["wait_ns"] / 1e9 for event in events if event["event"] == "page_arrived"]
+    begun = next(event["t_ns"] for event in events if event["event"] == "machine_resumed")
+    ended = [event for event in events if event["event"] == "postcopy_ended"]
+    return waits, ended[0]["pages"] * PAGE / (ended[0]["t_ns"] - begun) if ended else 0.0
 
 
 def _ping_pong(family: str) -> list[float]:

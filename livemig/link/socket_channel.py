@@ -100,8 +100,7 @@ class SocketChannel(Channel, Breakable):
         self._require_connection()
 
     async def receive(self) -> Frame:
-        if self._closed:
-            raise trio.ClosedResourceError
+        self._require_open()
         if self._receiver is None:
             return await self._read()
         if not self._asked:
@@ -123,6 +122,7 @@ class SocketChannel(Channel, Breakable):
                 if taken is None:
                     await trio.lowlevel.wait_readable(self._stream.fileno())
                     waited = True
+                    self._require_open()  # it may have been closed as something came
                 else:
                     self._inbound.received(taken)
         except LinkError:
@@ -167,8 +167,11 @@ class SocketChannel(Channel, Breakable):
         with contextlib.suppress(trio.BrokenResourceError):  # closed meanwhile
             self._answer.send_nowait(answer)
 
-    def _require_connection(self) -> None:
+    def _require_open(self) -> None:
         if self._closed:
             raise trio.ClosedResourceError
+
+    def _require_connection(self) -> None:
+        self._require_open()
         if self._lost or self._sender.failure is not None:
             raise PeerLost("sending") from self._sender.failure

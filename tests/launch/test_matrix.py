@@ -37,7 +37,7 @@ SOME = {
         "postcopy-active, postcopy-active", "postcopy-recover, postcopy-recover",
     )
     for fault in ("reset", "half-open", "truncated", "corrupted", "kill destination")
-}  # fmt: skip
+} | {("postcopy-active, postcopy-active by preempt", fault) for fault in ("reset preempt", "half-open preempt")}
 """What the transport may have a say in: how a link ends, at one state of each kind."""
 
 
@@ -106,5 +106,7 @@ def test_the_guest_is_where_the_document_says_and_nothing_of_it_is_lost(
         assert outcome["checks"]["tb_continuous"].startswith("invalid")
     if ending[2] == "runs at the destination":
         assert outcome["checks"]["ram_identical"].startswith(("valid", "unknown" if ending[0] == "dead" else "valid"))
+    if fault.endswith("preempt"):
+        assert "postcopy-paused" in outcome["statuses"], "it went on without the connection for what CPUs wait for"
     if fault.startswith("disk") and "dead" in ending:
         assert "File too large" in outcome["stderr"]

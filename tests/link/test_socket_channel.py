@@ -7,12 +7,13 @@ import struct
 
 import pytest
 import trio
+import trio.testing
 from ends import KINDS, PAGE, connected, link_threads, on_trio, ram, sockets
 
 from livemig.errors import PeerLost
 from livemig.link.socket_channel import SocketChannel
 from livemig.link.stream import SocketStream
-from livemig.migration.frames import Frame
+from livemig.migration.frames import Frame, encode
 
 BYE = Frame("bye", 0, 0)
 BOTH = pytest.mark.parametrize("kind", ["unix", "tcp"])
@@ -105,3 +106,28 @@ async def test_cancelled_receives_read_no_further_than_one(kind: str) -> None:
         await trio.sleep(0.02)
         assert far.tally.pages == 1
         assert destination[PAGE:] == bytes(PAGE)
+
+
+@on_trio
+async def test_a_channel_that_is_closed_as_something_comes_is_closed() -> None:
+    """Both in one turn of the scheduler, which takes tasks in any order: so often enough that each comes first."""
+    ended: list[str] = []
+
+    async def hear(channel: SocketChannel) -> None:
+        try:
+            while True:
+                await channel.receive()
+        except trio.ClosedResourceError:
+            ended.append("closed")
+
+    for _ in range(60):
+        near, far = sockets("unix")
+        channel = SocketChannel(SocketStream(near))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hear, channel)
+            await trio.testing.wait_all_tasks_blocked()
+            far.sendall(encode(BYE, 0))
+            await trio.lowlevel.checkpoint()
+            await channel.aclose()
+        far.close()
+    assert ended == ["closed"] * 60

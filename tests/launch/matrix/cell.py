@@ -18,7 +18,7 @@ from livemig.launch import run_directory
 from livemig.machine.ram import Ram
 from livemig.migration.page_sums import digest, sums_of
 from matrix.pair import SIDES, D, Pair, S
-from matrix.proxy import SIGN_OF_LIFE, TO_DESTINATION, TO_SOURCE, Hold, Proxy
+from matrix.proxy import SIGN_OF_LIFE, TO_DESTINATION, TO_SOURCE, URGENT, Hold, Proxy
 
 JUMP_NS: Final = 7_000_000_000
 STALL_S: Final = 0.4
@@ -47,6 +47,9 @@ STAGES: Final = {
     "device, device in postcopy": Stage((TO_SOURCE, "loaded", 1), _POSTCOPY),
     "postcopy-active, device": Stage((TO_DESTINATION, "switchover", 1), _POSTCOPY),
     "postcopy-active, postcopy-active": Stage((TO_DESTINATION, "postcopy_pages", 3), _POSTCOPY),
+    "postcopy-active, postcopy-active by preempt": Stage(
+        (TO_DESTINATION, URGENT, 1), {**_POSTCOPY, "postcopy_preempt": True}
+    ),
     "postcopy-paused, postcopy-paused": Stage((TO_DESTINATION, "postcopy_pages", 3), _POSTCOPY, "paused"),
     "postcopy-recover-setup, postcopy-paused": Stage((TO_DESTINATION, "postcopy_pages", 3), _POSTCOPY, "setup"),
     "postcopy-recover, postcopy-paused": Stage((TO_DESTINATION, "postcopy_pages", 3), _POSTCOPY, "recover"),
@@ -58,6 +61,7 @@ STAGES: Final = {
 FAULTS: Final = (
     "kill source", "kill destination", "reset", "half-open", "stall", "stop source", "stop destination", "truncated",
     "corrupted", "disk source", "disk destination", "clock source", "clock destination",
+    "reset preempt", "half-open preempt",
 )  # fmt: skip
 _OF_LINK: Final = frozenset({"reset", "half-open", "stall", "truncated", "corrupted"})
 _GIVEN_UP: Final = frozenset({"failed", "completed", "postcopy-paused"})
@@ -67,18 +71,22 @@ _NO_FRAME: Final = frozenset({"none, none", "completed, completed", "postcopy-pa
 
 def impossible(stage: str, fault: str) -> str:
     """Why there is no such cell; empty if there is."""
+    if fault.endswith("preempt") and not STAGES[stage].migration.get("postcopy_preempt"):
+        return "there is no such connection"
     return "there is no connection" if stage in _NO_FRAME and fault in _OF_LINK else ""
 
 
 @dataclass
 class Outcome:
-    """How it ended. `ram`: what the owner has in memory is what the guest's writes make it; None: nobody has all."""
+    """How it ended. `ram`: what the owner has in memory is what the guest's writes make it; None: nobody has all.
+    `statuses`: that the destination went through."""
 
     ending: tuple[str, str, str]
     ram: bool | None
     checks: dict[str, str]
     said: str
     seconds: float
+    statuses: list[str]
 
 
 class Cell:
@@ -174,8 +182,8 @@ class Cell:
             "clock": lambda: self._pair.jump(side, JUMP_NS),
             "stop": lambda: self._stop(side),
             "stall": lambda: time.sleep(STALL_S),
-            "reset": self._proxy.reset,
-            "half-open": self._proxy.vanish,
+            "reset": lambda: self._proxy.reset(side == "preempt"),
+            "half-open": lambda: self._proxy.vanish(side == "preempt"),
             "truncated": lambda: self._proxy.let("truncate"),
             "corrupted": lambda: self._proxy.let("corrupt"),
         }
@@ -272,7 +280,8 @@ class Cell:
         run_directory.write(directory, manifest)
         result = judge(directory)
         checks = {name: f"{check.word}: {check.reason}" for name, check in result.checks.items()}
-        return Outcome(ending, self._ram_is_right(ending[2]), checks, result.verdict, round(seconds, 1))
+        statuses = [event["status"] for event in self._seen(D, "migration_state")]
+        return Outcome(ending, self._ram_is_right(ending[2]), checks, result.verdict, round(seconds, 1), statuses)
 
     def _ram_is_right(self, guest: str) -> bool | None:
         """Against what the workload's writes make of RAM, in the time for which the logs say the guest ran."""

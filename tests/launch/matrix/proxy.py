@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import msgpack
 
@@ -21,6 +22,8 @@ from matrix.ends import End, accepted, connected, listener
 
 TO_DESTINATION, TO_SOURCE = "to destination", "to source"
 SIGN_OF_LIFE = "alive"
+URGENT = "urgent"
+"""A frame of pages that were asked for, beside its type."""
 _NUMBERS = count()
 
 
@@ -46,21 +49,34 @@ class Proxy:
         self._to, self._transport, self._tls = to, to.partition(":")[0], directory / "tls"
         self._listener, self.uri = listener(self._transport, directory / f"line{next(_NUMBERS)}")
         self._ends: list[End] = []
+        self._preempt: list[End] = []
+        """Both ends of the connection for pages that are asked for."""
+        self._mute: set[End] = set()
         self._quiet = threading.Event()
         threading.Thread(target=self._serve, daemon=True).start()
 
-    def reset(self) -> None:
-        """Both ends hear a reset, and nothing before it."""
-        self._quiet.set()
-        for end in self._ends:
+    def reset(self, preempt: bool = False) -> None:
+        """Both ends hear a reset, and nothing before it; `preempt`: of that connection alone."""
+        ends = self._silenced(preempt)
+        for end in ends:
             end.reset()
-        self._close()
+        for end in ends:
+            end.close()
+            self._ends.remove(end)
         self._release("pass")
 
-    def vanish(self) -> None:
-        """Nothing comes through any more, and nobody is told."""
-        self._quiet.set()
+    def vanish(self, preempt: bool = False) -> None:
+        """Nothing comes through any more, and nobody is told; `preempt`: on that connection alone."""
+        self._silenced(preempt)
         self._release("pass")
+
+    def _silenced(self, preempt: bool) -> list[End]:
+        if preempt:
+            assert self._preempt
+            self._mute.update(self._preempt)
+            return list(self._preempt)
+        self._quiet.set()
+        return list(self._ends)
 
     def let(self, what: str = "pass") -> None:
         """Do so with the frame that is held, and go on."""
@@ -70,11 +86,6 @@ class Proxy:
         if self.hold is not None and not self.hold.go_on.is_set():
             self.hold.what = what
             self.hold.go_on.set()
-
-    def _close(self) -> None:
-        for end in self._ends:
-            end.close()
-        self._ends.clear()
 
     def _serve(self) -> None:
         while True:
@@ -90,13 +101,23 @@ class Proxy:
             ):  # fmt: skip
                 threading.Thread(target=self._carry, args=(sender, receiver, towards), daemon=True).start()
 
+    def _passes(self, receiver: End) -> bool:
+        return not self._quiet.is_set() and receiver not in self._mute
+
+    def _next(self, sender: End, receiver: End) -> tuple[set[str], bytes]:
+        """The next frame: as what it may be held, and its bytes."""
+        fields, data = _frame(sender)
+        if fields["type"] == "channel" and fields["preempt"] and fields["index"] == fields["channels"]:
+            self._preempt = [sender, receiver]
+        return {fields["type"], *([URGENT] if fields.get("answers") else [])}, data
+
     def _carry(self, sender: End, receiver: End, towards: str) -> None:
         seen = 0
         with contextlib.suppress(OSError, EOFError):
             while True:
-                kind, data = _frame(sender)
+                kinds, data = self._next(sender, receiver)
                 hold = self.hold
-                if hold is not None and (hold.towards, hold.kind) == (towards, kind):
+                if hold is not None and hold.towards == towards and hold.kind in kinds:
                     seen += 1
                     if seen == hold.number and not hold.held.is_set():
                         hold.held.set()
@@ -105,24 +126,24 @@ class Proxy:
                         if hold.what == "truncate":
                             receiver.sendall(data)
                             break
-                if not self._quiet.is_set():
+                if self._passes(receiver):
                     receiver.sendall(data)
-        if not self._quiet.is_set():
+        if self._passes(receiver):
             for end in (sender, receiver):
                 end.shut(socket.SHUT_WR if end is receiver else socket.SHUT_RD)
 
 
-def _frame(sender: End) -> tuple[str, bytes]:
+def _frame(sender: End) -> tuple[dict[str, Any], bytes]:
     prefix = _exactly(sender, PREFIX)
     if prefix == ALIVE:
-        return SIGN_OF_LIFE, prefix
+        return {"type": SIGN_OF_LIFE}, prefix
     header = _exactly(sender, int.from_bytes(prefix[:4], "big"))
     fields = msgpack.unpackb(header)
     length = fields["payload"]
     payload = _exactly(sender, length + SIZE if length else 0)
     if payload.endswith(REPEATED):
         payload += _exactly(sender, length + SIZE)
-    return fields["type"], prefix + header + payload
+    return fields, prefix + header + payload
 
 
 def _exactly(sender: End, size: int) -> bytes:

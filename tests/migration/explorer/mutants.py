@@ -270,6 +270,14 @@ def _completed_before_the_file_is_on_the_disk(right: Callable[..., Any]) -> Call
     return ask
 
 
+def _destination_goes_on_without_its_pages(right: Callable[..., Any]) -> Callable[..., Any]:
+    def fail(self: Destination, now: int, reason: str) -> None:
+        if self.status is not Status.POSTCOPY_ACTIVE:
+            right(self, now, reason)
+
+    return fail
+
+
 MUTANTS: Final = {
     "the source runs on after a failure behind switchover":
         Mutant(Source, "fail", _source_goes_on_after_switchover, "precopy", "two owners"),
@@ -335,6 +343,8 @@ MUTANTS: Final = {
         Mutant(Ram, "take_dirty", _a_dirty_bit_is_dropped, "a file", "a page is lost"),
     "what is restored runs before the file has been read":
         Mutant(Destination, "_snapshot", _destination_runs_when_loaded, "a file, restored", "two owners"),
+    "the connection for requested pages is lost, and nobody pauses":
+        Mutant(Destination, "fail", _destination_goes_on_without_its_pages, "postcopy, preempt", "it"),
     "nothing is missing when the link is lost":
         Mutant(PostcopyDestination, "lost", _nobody_is_woken, "postcopy, cut twice", "a page is lost"),
 }  # fmt: skip

@@ -39,6 +39,7 @@ def state(world: World) -> Any:
         _spread(world.post.get(S)),
         tuple(sorted(world.closed)),
         world.broken,
+        world.urgent_lost,
         world.died,
         world.sender,
         tuple((hops.number, hops.begins_ns is None) for hops in world.hops.values()),

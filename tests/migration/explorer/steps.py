@@ -34,6 +34,8 @@ def steps(world: World) -> list[Step]:
             found += _of_source(world, name, side)
             if side.status is Status.POSTCOPY_RECOVER_SETUP:
                 found += _of_recovery(world, name)
+    if world.scenario.settings.postcopy.preempt and world.lines and world.budget.cuts and not world.closed:
+        found += [] if world.urgent_lost else [("urgent lost", S)]
     found += _of_guest(world)
     return found
 
@@ -46,7 +48,7 @@ def _of_side(world: World, name: str, side: Any) -> list[Step]:
         heads = world.heads(other(name))
         found += [("deliver", name, index) for index in heads]
         gone = other(name) in world.closed
-        if gone and (world.broken or not heads):
+        if (gone and (world.broken or not heads)) or (world.urgent_lost and name == D):
             found.append(("notice", name))
         elif world.budget.cuts:
             found.append(("cut", name))
@@ -127,6 +129,10 @@ def take(world: World, step: Step) -> tuple[str, str] | None:
         world.broken = True
         _damaged(world, name, side, step[2])
         return name, "damaged frame"
+    if kind == "urgent lost":
+        world.budget.cuts -= 1
+        world.lose_urgent()
+        return None
     if kind in ("cut", "notice", "unreached", "timeout"):
         if kind in ("cut", "unreached"):
             world.budget.cuts -= 1

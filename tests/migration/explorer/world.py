@@ -108,8 +108,9 @@ class Budget:
 class World:
     """Attributes:
     sides: None: it has crashed. lines: what each has sent, by connection. closed: whose end of the connection is.
-    broken: what is on its way may be lost. guest: what memory has to hold, page by page. died: with which host the
-    guest did. said: frames, in this step.
+    broken: what is on its way may be lost. urgent_lost: what goes by the connection for requested pages is lost, the
+    other one stands, and the destination notices by the silence. guest: what memory has to hold, page by page. died:
+    with which host the guest did. said: frames, in this step.
     """
 
     scenario: Scenario
@@ -120,6 +121,7 @@ class World:
     post: dict[str, Channel] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
     broken: bool = False
+    urgent_lost: bool = False
     died: str = ""
     said: list[str] = field(default_factory=list)
     hops: dict[str, TinyHops] = field(default_factory=dict)
@@ -146,7 +148,7 @@ class World:
     def connect(self) -> None:
         scenario = self.scenario
         self.closed = {name for name, side in self.sides.items() if side is None}
-        self.broken = False
+        self.broken = self.urgent_lost = False
         for side in (S, D):
             urgent = scenario.settings.postcopy.preempt and side == S
             lines = [Line() for _ in range(1 + scenario.channels + urgent)]
@@ -163,8 +165,9 @@ class World:
         frames, it.outbox = it.outbox, []
         if not self.closed:
             for frame in frames:
-                urgent = frame.fields.get("answers") and self.scenario.settings.postcopy.preempt
-                (self.lines[side][-1] if urgent else self.post[side]).post(frame)
+                urgent = frame.urgent and self.scenario.settings.postcopy.preempt
+                if not (urgent and self.urgent_lost):
+                    (self.lines[side][-1] if urgent else self.post[side]).post(frame)
         self.said += [frame.type for frame in frames]
         following = None if side in self.closed else self.hops[side].after(it, NOW)
         if isinstance(following, Source):
@@ -173,6 +176,11 @@ class World:
             self.sides[side] = following
         elif it.over:
             self.close(side)
+
+    def lose_urgent(self) -> None:
+        """What goes by the connection for requested pages comes nowhere from now on."""
+        self.urgent_lost = True
+        self.lines[S][-1].frames.clear()
 
     def close(self, side: str) -> None:
         """`side` listens no more, and says no more than it has; what it sent is on its way as it is now."""
