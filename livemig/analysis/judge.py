@@ -146,6 +146,7 @@ def _migration(case: Case) -> Migration:
         blackout_ns=_if_known(crossing.blackout_ns),
         passes=transfer.passes,
         bytes=transfer.octets,
+        total_ns=transfer.total_ns,
         machine_version=transfer.machine_version,
         lost=transfer.lost,
         hops=len(crossing.crossings),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from livemig.analysis.result import Result
+from livemig.analysis.table import DIM, STYLE, paint, table
 from livemig.analysis.units import duration, instant, plural, size
 
 _CPUS = 4
@@ -22,6 +25,34 @@ def memory(result: Result) -> str:
         by = duration(limit) if limit == first else f"{duration(first)}, later {duration(limit)}"
         parts.append(f"downtime expected {duration(told['expected_downtime_ns'])}, limit {by}")
     return " · ".join(parts)
+
+
+def compare_values(results: Mapping[str, Result], head: str, colour: bool = False) -> str:
+    """Value by value of the key ``head``: how long the same migration took, what it sent, what it cost the guest."""
+    names = ["total", "downtime", "passes", "sent", "expected", "limit", "throttled", "lost", "late", "worst late"]
+    rows = [[head, *names, "verdict", ""]]
+    for value, result in results.items():
+        migration, told, total = result.migration, result.precopy or {}, result.interrupts
+        times = (migration.total_ns, migration.blackout_ns)
+        expected = (told.get(key) for key in ("expected_downtime_ns", "limit_ns"))
+        most = max((step["percentage"] for step in told.get("throttles", ())), default=0)
+        slowed = duration(told["throttled_ns"]) if told.get("throttles") else "–"
+        rows.append(
+            [
+                value, *map(_time, times), f"{migration.passes:,}", size(migration.bytes), *map(_time, expected),
+                f"{most} %, {slowed}" if most else slowed, f"{total.lost:,}", f"{total.late:,}",
+                duration(max(total.worst_late_ns, total.overdue_ns)), result.verdict,
+                "" if result.crossed else f"did not cross: {migration.status}",
+            ]
+        )  # fmt: skip
+    last = len(rows[0]) - 1
+    first, *body = table(rows, left=(0, last - 1, last), indent=0)
+    painted = [paint(line, STYLE[result.verdict], colour) for line, result in zip(body, results.values(), strict=True)]
+    return "\n".join([paint(first, DIM, colour), *painted]) + "\n"
+
+
+def _time(ns: int | None) -> str:
+    return "–" if ns is None else duration(ns)
 
 
 def throttled(result: Result) -> str:

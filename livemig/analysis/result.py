@@ -19,8 +19,9 @@ from livemig.analysis.verdict import Verdict, Word
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """``owner``: source, destination or none. ``blackout_ns``: None if the guest did not cross. ``lost``: what the
-    machine version has no place for, of what there was to send. ``hops``: how often the guest crossed."""
+    """``owner``: source, destination or none. ``blackout_ns``: None if the guest did not cross. ``total_ns``: from
+    setup to the end, over all hops; None: none has ended. ``lost``: what the machine version has no place for, of what
+    there was to send. ``hops``: how often the guest crossed."""
 
     status: str
     owner: str
@@ -28,6 +29,7 @@ class Migration:
     blackout_ns: int | None
     passes: int
     bytes: int
+    total_ns: int | None = None
     machine_version: int | None = None
     lost: list[str] = field(default_factory=list)
     hops: int = 0

@@ -9,6 +9,8 @@ RED: Final = "1;31"
 GREEN: Final = "1;32"
 YELLOW: Final = "1;33"
 DIM: Final = "2"
+STYLE: Final = {"valid": GREEN, "invalid": RED, "unknown": YELLOW}
+"""Of a verdict."""
 
 
 def paint(text: str, style: str, colour: bool) -> str:

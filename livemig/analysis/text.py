@@ -6,20 +6,19 @@ from collections.abc import Mapping
 
 from livemig.analysis.memory_text import memory, postcopy, throttled
 from livemig.analysis.result import Result
-from livemig.analysis.table import DIM, GREEN, RED, YELLOW, paint, table
+from livemig.analysis.table import DIM, GREEN, RED, STYLE, paint, table
 from livemig.analysis.tally import Tally
 from livemig.analysis.ticks import to_ns, to_ticks
 from livemig.analysis.units import duration, plural, size
 from livemig.analysis.verdict import Verdict
 
-_STYLE = {"valid": GREEN, "invalid": RED, "unknown": YELLOW}
 _MARK = {"valid": "✓", "invalid": "✗", "unknown": "?"}
 _CPU_ROWS = _HOP_ROWS = 8
 
 
 def verdict_text(result: Result, colour: bool = False) -> str:
     """The whole verdict, some twenty lines; ``colour``: with ANSI escapes."""
-    word = paint(result.verdict.upper(), _STYLE[result.verdict], colour)
+    word = paint(result.verdict.upper(), STYLE[result.verdict], colour)
     facts = {
         "migration": _migration(result),
         "memory": memory(result),
@@ -247,7 +246,7 @@ def _checks(result: Result, colour: bool) -> list[str]:
         where = [f"{seen.file}:{seen.line}" for seen in verdict.evidence[:1]]
         rows.append([_MARK[verdict.word], name, verdict.reason + "".join(f"  → {place}" for place in where)])
     lines = [
-        paint(line, _STYLE[verdict.word], colour)
+        paint(line, STYLE[verdict.word], colour)
         for line, verdict in zip(table(rows, left=(0, 1, 2)) if rows else [], spoken.values(), strict=True)
     ]
     if held := len(_named(result, "valid")):
@@ -273,7 +272,7 @@ def compare_table(results: Mapping[str, Result], colour: bool = False, head: str
     head_line, *body = table(rows, left=(0, last - 1, last), indent=0)
     painted = [paint(head_line, DIM, colour)]
     for line, result in zip(body, results.values(), strict=True):
-        painted.append(paint(line, _STYLE[result.verdict], colour))
+        painted.append(paint(line, STYLE[result.verdict], colour))
     return "\n".join(painted) + "\n"
 
 

@@ -10,6 +10,8 @@ from livemig.analysis.observer import Handler, Observer
 from livemig.analysis.verdict import Evidence
 from livemig.events.schema import SOURCE
 
+_FINAL = ("completed", "failed", "cancelled")
+
 
 class Transfer(Observer):
     """Follows the sending side."""
@@ -19,6 +21,8 @@ class Transfer(Observer):
         self.reason: str | None = None
         self.passes = 0
         self.octets = 0
+        self.total_ns: int | None = None
+        """From setup to its end, over all hops; None: no migration has ended."""
         self.last_pass_ns: list[int] = []
         """By hop: how long the passes took that ended while the guest stood still before it crossed."""
         self.machine_version: int | None = None
@@ -37,6 +41,7 @@ class Transfer(Observer):
         """The guest crossed before its pages."""
         self._crossing = crossing
         self._sender = SOURCE
+        self._began_ns: int | None = None
         self._standing_ns = 0
         self._switchover: tuple[int, int, int] | None = None
         self._memory_sent_ns: int | None = None
@@ -99,9 +104,12 @@ class Transfer(Observer):
 
     def _state(self, event: Event, place: Place) -> None:
         if event["status"] == "setup" and event["side"] == self._crossing.owner:
-            self._sender = event["side"]
+            self._sender, self._began_ns = event["side"], event["t_ns"]
         if event["side"] == self._sender:
             self.status, self.reason = event["status"], event["reason"]
+            if event["status"] in _FINAL and self._began_ns is not None:
+                self.total_ns = (self.total_ns or 0) + event["t_ns"] - self._began_ns
+                self._began_ns = None
             self.postcopy |= event["status"] == "postcopy-active"
         elif event["status"] == "device":
             self._state_arrived_ns = event["t_ns"]

@@ -29,13 +29,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --engine qemu: one of the QEMUs to compare, an unpacked one's directory or a program",
     )
     parser.add_argument("--pairs", action="store_true", help="with --engine qemu: from each QEMU to each other too")
-    add_output(parser, "where the run directories go, one a strategy")
+    parser.add_argument(
+        "--over",
+        metavar="SECTION.KEY=VALUE,VALUE…",
+        help="in place of the strategies, compare values of a key: migration.convergence=static,stepped,ramp",
+    )
+    add_output(parser, "where the run directories go, one a strategy or value")
     parser.add_argument("--html", type=Path, metavar="FILE", help="show the strategies side by side in this page too")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run it."""
     from livemig.analysis.text import compare_table
+
+    if args.over is not None:
+        return _values(args)
 
     def announce(strategy: str) -> None:
         print(f"{strategy} …", file=sys.stderr)
@@ -57,6 +65,29 @@ def run(args: argparse.Namespace) -> int:
     else:
         head = "QEMU: strategy" if config.engine.kind == "qemu" else "strategy"
         print(compare_table(results, colour=sys.stdout.isatty(), head=head))
+    return 0
+
+
+def _values(args: argparse.Namespace) -> int:
+    """Compare values of one key."""
+    from livemig.analysis.memory_text import compare_values
+    from livemig.errors import UsageError
+    from livemig.launch.scenario import run_all_values
+
+    key, _, values = args.over.partition("=")
+    each = list(dict.fromkeys(value.strip() for value in values.split(",")))
+    if not key or len(each) < 2 or not all(each):
+        raise UsageError(f"--over {args.over}: compares two values of a key at least (SECTION.KEY=VALUE,VALUE…)")
+    if args.qemus or args.pairs or args.html is not None:
+        raise UsageError("--over is without --qemu, --pairs and --html")
+    configs = {value: read_config(args, f"{key}={value}") for value in each}
+    results = run_all_values(configs, args.config, args.out, lambda value: print(f"{key}={value} …", file=sys.stderr))
+    if args.json:
+        import orjson
+
+        print(orjson.dumps({"key": key, "values": {name: each.as_dict() for name, each in results.items()}}).decode())
+    else:
+        print(compare_values(results, key, colour=sys.stdout.isatty()))
     return 0
 
 

@@ -61,8 +61,8 @@ def time_policy(text: str) -> tuple[str, int | None]:
     return policy, TIME_POLICY.at_most_ns(policy)
 
 
-def read_config(args: argparse.Namespace) -> Config:
-    """The configuration that ``args`` ask for.
+def read_config(args: argparse.Namespace, *more: str) -> Config:
+    """The configuration that ``args`` ask for; ``more``: overrides behind theirs.
 
     Raises:
         ConfigError: it is wrong.
@@ -72,4 +72,4 @@ def read_config(args: argparse.Namespace) -> Config:
         overrides.append(f"run.seed={args.seed}")
     if args.clock is not None:
         overrides.append(f"run.clock={args.clock}")
-    return load(args.config, overrides + _engine_overrides(args))
+    return load(args.config, [*overrides, *_engine_overrides(args), *more])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from itertools import zip_longest
@@ -153,6 +154,22 @@ def run_all_strategies(
         checks = config.checks.model_copy(update={"twin": True})
         changed = config.model_copy(update={"migration": migration, "checks": checks})
         results[strategy] = run_scenario(changed, config_file, directory / strategy)
+    return results
+
+
+def run_all_values(
+    configs: Mapping[str, Config], config_file: str, out: Path | None, announce: Callable[[str], None]
+) -> dict[str, Result]:
+    """The same scenario and seed in several configurations, by what they are called.
+
+    Raises:
+        LivemigError: one of them could not be run.
+    """
+    directory = run_directory.create(out, f"{Path(config_file).stem}-compare")
+    results = {}
+    for name, config in configs.items():
+        announce(name)
+        results[name] = run_scenario(config, config_file, directory / re.sub(r"[^\w.-]+", "-", name))
     return results
 
 

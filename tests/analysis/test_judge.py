@@ -76,6 +76,7 @@ def test_the_machine_readable_result_is_the_designs(tmp_path: Path) -> None:
             "blackout_ns": 100,
             "passes": 2,
             "bytes": 5100,
+            "total_ns": None,
             "machine_version": None,
             "lost": [],
             "hops": 1,
