@@ -142,7 +142,8 @@ class BookE(Embedded):
             self._may_start(draft, timer, anew=self.bit(timer, old) != self.bit(timer, draft.tcr))
 
     def _tsr_written(self, draft: Draft, cleared: int) -> None:
-        draft.lowered |= {timer for timer, bit in enumerate(STATUS) if cleared & bit}
+        if not self.level:
+            draft.lowered |= {timer for timer, bit in enumerate(STATUS) if cleared & bit}
         for timer in (FIT, WATCHDOG):
             if self.follows_bits or cleared & STATUS[timer]:
                 self._may_start(draft, timer)

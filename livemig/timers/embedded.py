@@ -8,7 +8,6 @@ nothing more to do, its count stands. So an edge at the very tick at which TSR i
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Final
 
@@ -242,15 +241,18 @@ class Embedded(TimerFacility):
 
     def _follow(self, draft: Draft, timer: int, anew: bool = False) -> None:
         """Time an interval as the manuals say, by the rises of its bit; ``anew``: by another bit than before."""
+        count = draft.counts[timer]
         if self._is_idle(draft, timer):
-            draft.counts[timer] = draft.counts[timer]._replace(armed=False)
-        elif anew or not draft.counts[timer].armed:
+            if count.armed:
+                draft.counts[timer] = Decrementer(count.expiry, armed=False)
+        elif anew or not count.armed:
             draft.counts[timer] = self._count(draft, timer)
 
     def _is_idle(self, draft: Draft, timer: int) -> bool:
+        tcr, tsr = draft.spr[:2]
         if timer == WATCHDOG:
-            return is_over(draft.tcr, draft.tsr)
-        return bool(draft.tsr & FIS) and (self.level or not draft.tcr & FIE)
+            return is_over(tcr, tsr)
+        return bool(tsr & FIS) and (self.level or not tcr & FIE)
 
     # -- what comes of it -----------------------------------------------------------------------------------------
 
@@ -270,13 +272,22 @@ class Embedded(TimerFacility):
     def _settle(self, old: Timers, draft: Draft, expired: int | None = None) -> Change:
         new = draft.state()
         effects: list[Effect] = []
-        tcr, tsr = old.spr[TCR] ^ draft.tcr, old.spr[TSR] ^ draft.tsr
-        for timer, (was, count) in enumerate(zip(old.counts, draft.counts, strict=True)):
+        tcr, tsr = old.spr[TCR] ^ new.spr[TCR], old.spr[TSR] ^ new.spr[TSR]
+        for timer, was in enumerate(old.counts):
             if timer == expired:
-                effects += self._by_itself(old, new, draft, timer)
-            elif was is not count or tcr & ENABLE[timer] or tsr & _ASKED[timer] or draft.concerns(timer):
-                effects += self._by_write(old, new, draft, timer)
+                self._by_itself(effects, old, new, draft, timer)
+            elif (
+                was is not new.counts[timer] or tcr & ENABLE[timer] or tsr & _ASKED[timer] or draft.concerns(timer)
+            ):
+                self._by_write(effects, old, new, draft, timer)
         return Change(new, tuple(effects), draft.reset)
+
+    def _by_itself(self, effects: list[Effect], old: Timers, new: Timers, draft: Draft, timer: int) -> None:
+        if self._rises(old, new, draft, timer):
+            effects.append(Effect(timer, Line.RAISE, draft.events[timer]))
+        if self.promised(new, timer) != NEVER:
+            ticks = new.counts[timer].expiry - draft.tick
+            effects.append(Effect(timer, wrote=draft.written.get(timer, ticks), reloaded=True))
 
     def _rises(self, old: Timers, new: Timers, draft: Draft, timer: int) -> bool:
         """Its interrupt is raised: a level that was down, or a pulse by an event that is enabled."""
@@ -284,27 +295,20 @@ class Embedded(TimerFacility):
             return self.is_up(new, timer) and not self.is_up(old, timer)
         return timer in draft.events and bool(draft.tcr & ENABLE[timer])
 
-    def _by_itself(self, old: Timers, new: Timers, draft: Draft, timer: int) -> Iterator[Effect]:
-        if self._rises(old, new, draft, timer):
-            yield Effect(timer, Line.RAISE, draft.events[timer])
-        if self.promised(new, timer) != NEVER:
-            ticks = new.counts[timer].expiry - draft.tick
-            yield Effect(timer, wrote=draft.written.get(timer, ticks), reloaded=True)
-
-    def _by_write(self, old: Timers, new: Timers, draft: Draft, timer: int) -> Iterator[Effect]:
+    def _by_write(self, effects: list[Effect], old: Timers, new: Timers, draft: Draft, timer: int) -> None:
         """A write that raises is an arm that is due at once; the count that goes on is armed anew after it."""
         ticks = max(new.counts[timer].expiry - draft.tick, 0)
         if self._rises(old, new, draft, timer):
-            yield Effect(timer, Line.RAISE, draft.tick, wrote=0)
+            effects.append(Effect(timer, Line.RAISE, draft.tick, wrote=0))
             if self.promised(new, timer) != NEVER:
-                yield Effect(timer, wrote=draft.written.get(timer, ticks))
+                effects.append(Effect(timer, wrote=draft.written.get(timer, ticks)))
             return
         fell = self.is_up(old, timer) and not self.is_up(new, timer) if self.level else timer in draft.lowered
         line = Line.LOWER if fell else Line.KEEP
         if timer in draft.written or self.promised(new, timer) != self.promised(old, timer):
-            yield Effect(timer, line, wrote=draft.written.get(timer, ticks))
+            effects.append(Effect(timer, line, wrote=draft.written.get(timer, ticks)))
         elif fell:
-            yield Effect(timer, line)
+            effects.append(Effect(timer, line))
 
     def as_fields(self) -> dict[str, int | str | bool]:
         """Its switches. The judge must know that nothing is negative, and that a status bit says what is pending."""

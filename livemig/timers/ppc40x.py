@@ -164,12 +164,13 @@ class Ppc40x(Embedded):
 
     def _follow_bit(self, draft: Draft, timer: int, old_tcr: int) -> None:
         if self.follows_bits and not (timer == FIT and self.fit_never_started):
-            self._follow(draft, timer, anew=self.bit(timer, old_tcr) != self.bit(timer, draft.tcr))
+            tcr = draft.tcr
+            self._follow(draft, timer, anew=tcr != old_tcr and self.bit(timer, old_tcr) != self.bit(timer, tcr))
 
     def _tsr_written(self, draft: Draft, cleared: int) -> None:
         if self.tsr_clears_pit_on_enw:
             draft.lowered |= {MAIN} if cleared & ENW else set()
-        else:
+        elif not self.level:
             draft.lowered |= {timer for timer, bit in enumerate(STATUS) if cleared & bit}
         self._follow_bit(draft, FIT, draft.tcr)
         if not self.watchdog_steps_on_tcr_write:
