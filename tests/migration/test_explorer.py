@@ -20,7 +20,7 @@ LEAST = {
     "precopy": 5000, "precopy, three pages": 1000, "pause before switchover": 1700, "deltas": 2900,
     "two channels": 3300, "postcopy": 3700, "postcopy, written to": 4100, "postcopy, cut twice": 4900,
     "postcopy, three pages": 3300, "postcopy, both crash": 700, "postcopy after a pass": 5100,
-    "postcopy when asked": 5100, "postcopy, two CPUs": 3800, "postcopy, preempt": 3900, "postcopy, prepaging": 150,
+    "postcopy when asked": 5100, "postcopy, two CPUs": 3800, "postcopy, preempt": 4800, "postcopy, prepaging": 150,
     "two hops": 4400, "three hops": 1700, "a file": 200, "a file, restored": 1000, "a file, restored twice": 1400,
     "a file, kept again": 1000, "a file, kept again and restored": 2700,
 }  # fmt: skip

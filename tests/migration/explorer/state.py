@@ -14,8 +14,8 @@ _COUNTED: Final = frozenset(
     {
         # figures, for reports
         "normal", "zero_pages", "precopy_bytes", "downtime_bytes", "dirty_pages_rate", "bandwidth", "figures",
-        "requests", "arrived_pages", "blocktime", "_pass", "phase", "bytes", "expected_downtime_ns", "reason",
-        "_at_sync", "_period_dirtied", "_period_bytes", "_period_pages",
+        "requests", "arrived_pages", "preempted_pages", "blocktime", "_pass", "phase", "bytes", "expected_downtime_ns",
+        "reason", "_at_sync", "_period_dirtied", "_period_bytes", "_period_pages",
         # the same in all worlds of a scenario
         "settings", "strategy", "host", "_wire", "_emit", "_send", "_promise", "_machine", "_settings", "_policy",
         "_lookahead", "throttle", "_zstd", "_ram", "workload", "spec", "cpus", "_unbooted", "side",
