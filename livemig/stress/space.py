@@ -149,6 +149,11 @@ def _at_side(kind: str, **keys: Sequence[Value]) -> Draw:
     return draw
 
 
+def _restart(random: Random) -> dict[str, Value]:
+    kill = {**_at_side("kill")(random), "fault.kill.side": "destination"}
+    return {**kill, "fault.restart.enabled": True, "fault.restart.after": random.choice(_TIMES)}
+
+
 _POINTS: Final = ("hello", "welcome", "pages", "pass_end", "snapshot", "loaded", "switchover", "resumed")
 _TIMES: Final = ("10us", "700us", "3ms", "20ms", "150ms", "600ms")
 _BY_TIME_OF_DAY: Final = frozenset(
@@ -223,6 +228,7 @@ FEATURES: Final[Sequence[Feature]] = (
     Feature("fault-pause", _at_side("pause", duration=_TIMES)),
     Feature("fault-steal", _at_side("steal", duration=_TIMES, percent=(5, 50, 95), period=("1ms", "10ms", "100ms"))),
     Feature("fault-kill", _at_side("kill"), frozenset({"*"})),
+    Feature("fault-restart", _restart, frozenset({"*"})),
 )  # fmt: skip
 
 

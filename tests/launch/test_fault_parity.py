@@ -69,11 +69,27 @@ CASES: dict[str, dict[str, Any]] = {
         "stall": {"enabled": True, "before": "snapshot", "duration": "150ms", "direction": "to-destination"},
     },
     "duplicate": {"duplicate": {"enabled": True, "at": "100ms"}},
+    "clock skew": {},
+    "tick counters of two frequencies": {},
+    "timebases of two frequencies": {},
+    "interrupts masked for long": {},
+    "all deadlines at one instant": {},
+    "watchdog short of the downtime": {},
     "dirty burst": {"dirty_burst": {"enabled": True, "at": "100ms", "duration": "100ms", "rate": "64MiB/s"}},
 }  # fmt: skip
 MORE = {
     "clock drift": ["migration.start=700ms"],  # 10 % of 0.75 s are more than the tolerance
     "kill of the destination, early": ["migration.start=500ms"],  # well before it could be connected to
+    "clock skew": ["host.clock_skew=200ms"],
+    "tick counters of two frequencies": ["host.source.tick_hz=1GHz", "host.destination.tick_hz=2.4GHz",
+                                         "host.destination.tick_origin=98765"],
+    "timebases of two frequencies": ["migration.frequency_policy=convert", "host.destination.timebase_hz=25MHz"],
+    "interrupts masked for long": ["guest.masked_every=200ms", "guest.masked_for=120ms"],
+    "all deadlines at one instant": ["machine.cpus=4", "guest.boot_interval=0ns"],
+    "watchdog short of the downtime": [  # 2^21 ticks are 63 ms, three of which it takes to bite
+        "machine.model=ppc405", "guest.kind=embedded", "guest.embedded.period=20ms", "guest.embedded.watchdog_bit=20",
+        "migration.downtime=300ms",
+    ],
 }
 TRANSPORT = {"latency": "tls", "slicer": "tcp", "reset": "tcp", "corrupt pages": "tls", "duplicate": "tcp"}
 
