@@ -78,7 +78,7 @@ CASES: dict[str, dict[str, Any]] = {
     "dirty burst": {"dirty_burst": {"enabled": True, "at": "100ms", "duration": "100ms", "rate": "64MiB/s"}},
 }  # fmt: skip
 MORE = {
-    "clock drift": ["migration.start=700ms"],  # 10 % of 0.75 s are more than the tolerance
+    "clock drift": ["migration.start=700ms", "run.duration=2s"],  # 10 % of 0.75 s are more than the tolerance
     "kill of the destination, early": ["migration.start=500ms"],  # well before it could be connected to
     "clock skew": ["host.clock_skew=200ms"],
     "tick counters of two frequencies": ["host.source.tick_hz=1GHz", "host.destination.tick_hz=2.4GHz",
