@@ -109,15 +109,13 @@ class Scribe:
             tables += self._train(train, timebase)
         for event, raised in record.raised.items():
             if mine := [row for row in raised if row[3] == self.index]:
-                seq, ticks, due, _ = np.array(mine, np.int64).T
-                tables.append(self._raised(event, seq, ticks, due, timebase))
+                tables.append(self._raised(event, np.array(mine, np.int64).T, timebase))
         alike: dict[tuple[bool, int], list[tuple[int, int, int, int, int, int]]] = {}
         for row in record.arms:
             if row[5] == self.index:
                 alike.setdefault((row[3] >= 0, row[4]), []).append(row)
         for (running, cause), rows in alike.items():
-            seq, ticks, values, due, _, _ = np.array(rows, np.int64).T
-            tables.append(self._armed(seq, ticks, values, due if running else None, cause, timebase))
+            tables.append(self._armed(np.array(rows, np.int64).T, running, cause, timebase))
         tables += [self._expected(*row, timebase) for row in record.expected if row[2].timer == self.index]
         return tables
 
@@ -156,9 +154,10 @@ class Scribe:
             tb=_timebase_column(timebase, ticks), deadline_ns=due_ns, cause=CAUSES[0],
         )  # fmt: skip
 
-    def _raised(self, event: str, seq: Column, ticks: Column, due: Column, timebase: Timebase) -> Lines:
-        t_ns = instants(timebase, ticks) + self.world_ns
-        deadline_ns = t_ns if due is ticks else instants(timebase, due) + self.world_ns
+    def _raised(self, event: str, rows: Column, timebase: Timebase) -> Lines:
+        """``rows``: as :class:`Record` has them, a row a column."""
+        seq, ticks, due, _ = rows
+        t_ns, deadline_ns = instants(timebase, rows[1:3]) + self.world_ns
         decr = _signed(due - self.underflow_lag - ticks, self.timer.bits)
         tb = _timebase_column(timebase, ticks)
         more = {} if event == INTERRUPT else {"reason": "EE=0" if event == MASKED else "already raised"}
@@ -167,13 +166,12 @@ class Scribe:
             decr=decr, **more,
         )  # fmt: skip
 
-    def _armed(
-        self, seq: Column, ticks: Column, values: Column, due: Column | None, cause: int, timebase: Timebase
-    ) -> Lines:
-        t_ns = instants(timebase, ticks) + self.world_ns
-        deadline_ns = None if due is None else instants(timebase, due) + self.world_ns
+    def _armed(self, rows: Column, running: bool, cause: int, timebase: Timebase) -> Lines:
+        seq, ticks, values = rows[:3]
+        t_ns, deadline_ns = instants(timebase, rows[1:4:2]) + self.world_ns
         tb = _timebase_column(timebase, ticks)
-        return self._lines("timer_armed", t_ns, seq, value=values, tb=tb, deadline_ns=deadline_ns, cause=CAUSES[cause])
+        due_ns = deadline_ns if running else None
+        return self._lines("timer_armed", t_ns, seq, value=values, tb=tb, deadline_ns=due_ns, cause=CAUSES[cause])
 
     def _lines(self, event: str, t_ns: Column, seq: Column, **fields: Any) -> Lines:
         """Lines of ``event`` with ``fields`` in the order of the schema."""
