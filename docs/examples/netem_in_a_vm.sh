@@ -13,12 +13,13 @@
 set -eu
 command=${1:-python3 -m pytest -p no:cacheprovider -rs tests/launch/test_netem.py tests/launch/test_netns.py}
 cd "$(dirname "$0")/../.."
-dir=${DIR:-build/netem}
-mkdir -p "$dir"
-dir=$(cd "$dir" && pwd)
+[ "$(id -u)" = 0 ] || { echo "$0: only root may make a root file system" >&2; exit 2; }
 for tool in qemu-system-x86_64 debootstrap cpio depmod; do
     PATH=$PATH:/usr/sbin command -v $tool >/dev/null || { echo "$tool is missing; see the top of $0" >&2; exit 2; }
 done
+dir=${DIR:-build/netem}
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
 
 root_file_system() {
     rm -rf "$dir/root"
@@ -49,8 +50,8 @@ packages() {
     needs=$(python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"])')
     rm -rf "$dir/root/site"
     # shellcheck disable=SC2086
-    nice -n 19 python3 -m pip install --quiet --target "$dir/root/site" --python-version "$version" \
-        --only-binary :all: $needs pytest hypothesis cryptography
+    nice -n 19 python3 -m pip install --quiet --no-warn-conflicts --root-user-action ignore \
+        --target "$dir/root/site" --python-version "$version" --only-binary :all: $needs pytest hypothesis cryptography
 }
 
 first_process() {
@@ -91,7 +92,7 @@ echo "$command" >"$dir/own/command"
 { cat "$dir/root.cpio"; archive "$dir/own"; } >"$dir/all.cpio"
 
 # QEMU 7.2 computes some of what numpy does with AVX2 wrongly: a CPU without it.
-timeout "${SECONDS_AT_MOST:-3600}" nice -n 19 qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
+timeout --foreground "${SECONDS_AT_MOST:-3600}" nice -n 19 qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
     -accel tcg -icount shift=0,sleep=off -cpu Nehalem -smp 1 -m 2048 \
     -kernel "$(echo "$dir"/kernel/boot/vmlinuz-*)" -initrd "$dir/all.cpio" \
     -append "console=ttyS0 quiet panic=-1 mitigations=off" -serial stdio </dev/null | tee "$dir/console"

@@ -3,6 +3,8 @@ which the faults are real. The judge comes to the same verdict."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +79,11 @@ CASES: dict[str, dict[str, Any]] = {
     "watchdog short of the downtime": {},
     "dirty burst": {"dirty_burst": {"enabled": True, "at": "100ms", "duration": "100ms", "rate": "64MiB/s"}},
 }  # fmt: skip
+ACROSS = [
+    "stall before switchover", "corrupt snapshot", "black hole", "so many bytes", "kill of the destination, early",
+    "a destination that is killed and started again", "duplicate", "pause of the source", "clock step",
+]  # fmt: skip
+"""All others were found to be the same there as well."""
 MORE = {
     "clock drift": ["migration.start=700ms", "run.duration=2s"],  # 10 % of 0.75 s are more than the tolerance
     "kill of the destination, early": ["migration.start=500ms"],  # well before it could be connected to
@@ -90,22 +97,23 @@ MORE = {
         "machine.model=ppc405", "guest.kind=embedded", "guest.embedded.period=20ms", "guest.embedded.watchdog_bit=20",
         "migration.downtime=300ms",
     ],
-}
+}  # fmt: skip
 TRANSPORT = {"latency": "tls", "slicer": "tcp", "reset": "tcp", "corrupt pages": "tls", "duplicate": "tcp"}
 
 
-def told(tmp_path: Path, name: str, clock: str) -> tuple[Any, ...]:
-    """Verdict, failed checks, status and owner; and which faults acted."""
+def told(tmp_path: Path, name: str, clock: str, across: bool = False) -> tuple[Any, ...]:
+    """Verdict, failed checks, status and owner; and which faults acted. ``across``: two network namespaces."""
     scenario = tmp_path / "scenario.toml"
     tables = orjson.dumps
     lines = [SCENARIO]
     for fault, keys in CASES[name].items():
         lines += [f"[fault.{fault}]", *(f"{key} = {tables(value).decode()}" for key, value in keys.items())]
     scenario.write_text("\n".join(lines))
-    overrides = [f"run.clock={clock}", f"migration.transport={TRANSPORT.get(name, 'unix')}"]
+    overrides = [f"run.clock={clock}", f"migration.transport={TRANSPORT.get(name, 'unix') if not across else 'tcp'}"]
     overrides += MORE.get(name, [])
-    out = tmp_path / clock
-    result = run_scenario(load(scenario, overrides), str(scenario), out)
+    out = tmp_path / (clock + "-across" * across)
+    netns = (lambda lacks: None) if across else None
+    result = run_scenario(load(scenario, overrides), str(scenario), out, netns=netns)
     failed = sorted(check for check, verdict in result.checks.items() if verdict.word == "invalid")
     events = [
         orjson.loads(line)
@@ -123,6 +131,12 @@ def test_the_verdict_is_the_same_in_virtual_and_in_wall_time(name: str, tmp_path
     virtual, wall = told(tmp_path, name, "virtual"), told(tmp_path, name, "wall")
     assert virtual == wall
     assert virtual[-1] >= {fault for fault in CASES[name] if fault not in ("slow_close", "dirty_burst")}
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("tc") is None, reason="network namespaces need root, ip and tc")
+@pytest.mark.parametrize("name", ACROSS)
+def test_and_across_a_kernels_network_stack(name: str, tmp_path: Path) -> None:
+    assert told(tmp_path, name, "wall", across=True) == told(tmp_path, name, "virtual")
 
 
 def test_one_side_alone_refuses_faults_that_need_both_in_virtual_time(tmp_path: Path) -> None:
