@@ -83,7 +83,7 @@ ACROSS = [
     "stall before switchover", "corrupt snapshot", "black hole", "so many bytes", "kill of the destination, early",
     "a destination that is killed and started again", "duplicate", "pause of the source", "clock step",
 ]  # fmt: skip
-"""All others were found to be the same there as well."""
+"""One of each kind; docs/faults.md says where all were run."""
 MORE = {
     "clock drift": ["migration.start=700ms", "run.duration=2s"],  # 10 % of 0.75 s are more than the tolerance
     "kill of the destination, early": ["migration.start=500ms"],  # well before it could be connected to
