@@ -13,7 +13,7 @@ def print_progress(side: str, event: dict[str, Any]) -> None:
     data = event.get("data", {})
     if event["event"] == "X_LIVEMIG_PASS":
         sent, left = _size(data["bytes"]), _size(data["remaining"])
-        dirty, link = _size(data["dirty_rate"]), _size(data["rate"])
+        dirty, link = _size(data["dirty_rate"]), _size(data["rate"]) if data["duration_ns"] else "?"
         print(
             f"t={data['t_ns'] / 1e9:9.6f} s  pass {data['pass']:>2}  sent {sent:>10}  remaining {left:>10}"
             f"  dirty {dirty:>10}/s  link {link:>10}/s",

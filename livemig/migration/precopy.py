@@ -205,14 +205,20 @@ class Precopy:
     def _log_pass(self, now: int, remaining: int) -> None:
         done = self._pass
         dirtied = self._machine.ram.dirty_count * PAGE
-        duration = max(now - done.began_ns, 1)
+        duration = now - done.began_ns
+
+        def rate(size: int) -> int:
+            """0 where it went between two looks at the clock: of that nothing is known."""
+            return size * NS_PER_S // duration if duration else 0
+
         self._emit(
             now, "migration_pass", **{"pass": done.number}, dirty_pages=done.pages, zero_pages=done.zero_pages,
-            bytes=done.bytes, rate=done.bytes * NS_PER_S // duration, remaining=remaining,
-            dirty_rate=dirtied * NS_PER_S // duration, duration_ns=now - done.began_ns,
+            bytes=done.bytes, rate=rate(done.bytes), remaining=remaining,
+            dirty_rate=rate(dirtied), duration_ns=duration,
             downtime_limit_ns=self._policy.limit_ns(now), expected_downtime_ns=self.expected_downtime_ns,
             encoded_pages=done.encoded_pages, skipped_pages=done.skipped_pages,
         )  # fmt: skip
+
     def _send_chunk(self, now: int, limit: int) -> int:
         count = min(limit, self._settings.chunk_pages)
         coding = self.encoder.coding(self.passes)
