@@ -48,12 +48,13 @@ class Intake:
             return
         if not frame.announced:
             raise ProtocolError(frame.type, "type", "not expected: the guest runs here")
+        named = [(name, pages_of(runs)) for name in ("runs", "zero") if len(runs := frame.fields[name])]
         with _TAKING:
-            for name in ("runs", "zero"):
-                if not self.takes[pages_of(frame.fields[name])].all():
+            for name, pages in named:
+                if not self.takes[pages].all():
                     raise ProtocolError(frame.type, name, "a page that is not missing")
-            for name in ("runs", "zero"):
-                self.takes[pages_of(frame.fields[name])] = False
+            for _, pages in named:
+                self.takes[pages] = False
 
     def stamp(self, pages: Pages) -> NDArray[np.uint32]:
         """`pages` are about to be written, and not by the guest, which has none of them."""

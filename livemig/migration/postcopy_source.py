@@ -74,7 +74,7 @@ class PostcopySource:
         """Send the next pages of our own accord."""
         pages = self._next_pages(min(self._settings.chunk_pages, _MOST_PUSHED))
         fields = self._fields(pages, answers=0)
-        content = self._count(fields, pages)
+        content = self._count(fields, len(pages))
         free = self._send(now, "postcopy_pages", fields, size=content)
         rate = self._settings.postcopy.max_bandwidth
         self.due = max(free, now - (-content * NS_PER_S // rate)) if rate else free
@@ -93,10 +93,9 @@ class PostcopySource:
         if not self.unsent[page]:
             self._promise(now, self._until, self._answered)
             return
-        asked = np.array([page])
-        self.unsent[asked] = False
-        fields = self._fields(asked, answers=self._answered)
-        free = self._send(now, "postcopy_pages", fields, size=self._count(fields, asked), urgent=True)
+        self.unsent[page] = False
+        fields = self._fields_of(page, answers=self._answered)
+        free = self._send(now, "postcopy_pages", fields, size=self._count(fields, 1), urgent=True)
         if self.due is not None:
             self.due = max(self.due, free) if self.unsent.any() else None
             if self._settings.postcopy.preempt:
@@ -145,10 +144,18 @@ class PostcopySource:
             "runs": page_runs(pages[~zero]), "zero": page_runs(pages[zero]), "answers": answers, "until_ns": 0
         }  # fmt: skip
 
-    def _count(self, fields: dict[str, Any], pages: Pages) -> int:
+    def _fields_of(self, page: int, answers: int) -> dict[str, Any]:
+        """The same of one page, without a detour: a CPU waits for it."""
+        run, none = np.array([[page, 1]]), np.zeros((0, 2), np.int64)
+        full = bool(self._machine.ram.words[page].any())
+        return {
+            "runs": run if full else none, "zero": none if full else run, "answers": answers, "until_ns": 0
+        }  # fmt: skip
+
+    def _count(self, fields: dict[str, Any], pages: int) -> int:
         normal = int(fields["runs"][:, 1].sum())
         self.normal += normal
-        self.zero_pages += len(pages) - normal
+        self.zero_pages += pages - normal
         self.bytes += normal * PAGE
-        self.phase = self.phase.sent(normal * PAGE, len(pages) - normal, 0, 0)
+        self.phase = self.phase.sent(normal * PAGE, pages - normal, 0, 0)
         return normal * PAGE
