@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import trio
 
 from livemig.clock.clock import Clock
@@ -136,9 +137,13 @@ class DestinationEmulator(Emulator):
         self.heard(hello)
 
     def restrict(self) -> None:
-        """To the RAM of a guest that is ours, the source may write the pages that are missing."""
+        """To the RAM of a guest that is ours, the source may write the pages that are missing, each once, and by this
+        connection: one that was cut in virtual time is still there."""
         if self._channel is not None and self.side.postcopy is not None:
-            self._channel.restrict(self.side.postcopy.missing.copy())
+            missing = self.side.postcopy.missing
+            for channel in self._cut_off:
+                channel.restrict(np.zeros_like(missing))
+            self._channel.restrict(missing.copy())
 
     def _receive(self, now: int, frame: Frame) -> None:
         super()._receive(now, frame)

@@ -44,12 +44,14 @@ class AfterSwitchover(Side):
         """When the guest was stopped and is to go on."""
 
     def hear(self, frame: Frame) -> bool:
-        if self.status is not Status.POSTCOPY_ACTIVE:
+        if self.status not in (Status.POSTCOPY_ACTIVE, Status.POSTCOPY_RECOVER):
             return frame.type != "promise"
         leaves = frame.type in ("bye", "received")
         self.postcopy.heard_ns = max(
             self.postcopy.heard_ns, FAR if leaves else frame.fields.get("until_ns", frame.sent_ns)
         )
+        if self.status is Status.POSTCOPY_RECOVER:  # what is said behind `resume_ack` may be read before that arrives
+            return frame.type != "promise"
         self.postcopy.deserted |= frame.type == "bye"
         return frame.type not in ("promise", "bye")
 

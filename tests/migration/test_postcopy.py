@@ -22,6 +22,9 @@ from livemig.launch.in_process import run_in_process
 from livemig.migration.frames import Frame
 from livemig.migration.passes import Pass
 from livemig.migration.postcopy_source import PostcopySource
+from livemig.migration.source import Source
+from livemig.migration.status import Status
+from livemig.strategies.table import STRATEGIES
 
 MS = 1_000_000
 DESTINATION = "destination"
@@ -308,3 +311,17 @@ def test_nothing_arrives_before_the_horizon_that_was_promised_and_two_emulators_
     for side in ("source", "destination"):
         assert (here / f"{side}.jsonl").read_bytes() == (there / f"{side}.jsonl").read_bytes()
     assert count["promise"] <= 4 * count["other"]
+
+
+def test_what_is_promised_behind_the_last_answer_of_a_recovery_counts_although_it_is_read_before_that_arrives() -> None:
+    """Else the source would wait for a promise that has been made, and the destination for the source, for ever."""
+    made = config()
+    machine = build.machine(made, "source")
+    parts = (build.host(made, "source"), build.link(made, "source"), build.settings(made), lambda *said, **more: None)
+    source = Source(machine, STRATEGIES["tb-offset"], *parts)
+    source.status = Status.POSTCOPY_RECOVER
+    asked = {"number": 1, "page": 3, "around": 0, "until_ns": 77 * MS}
+    assert source.hear(Frame("page_request", 5 * MS, 9 * MS, asked))
+    assert not source.hear(Frame("promise", 5 * MS, 5 * MS, {"until_ns": 80 * MS, "answers": 0}))
+    source.status = Status.POSTCOPY_ACTIVE
+    assert source.horizon == 80 * MS + 200_000
