@@ -111,7 +111,7 @@ def result_of(case: Case, run_dir: str = "") -> Result:
         infers=_inferring(case),
         attributed=_if_known(lambda: _attributed(case[Attribution])) or Attributed(),
         precopy=_if_known(lambda: case[Precopy].as_dict(case[Throttled].total_ns)),
-        postcopy=_if_known(lambda: case[Faults].as_dict()),
+        postcopy=_if_known(lambda: case[Faults].as_dict(case.manifest.machine.cpus)),
         hops=_if_known(lambda: hop_errors(case.manifest, case[Crossing].hops())) or [],
         impact=impacts(_if_known(lambda: _unserved_ns(case)), behind_ns),
     )

@@ -77,8 +77,9 @@ def postcopy(result: Result) -> str:
         return ""
     stood, late = told["vcpu_blocktime_ns"], told["vcpu_interrupts_late_ns"]
     cpus = sorted(range(len(stood)), key=lambda cpu: -stood[cpu])[:_CPUS]
+    came = "not all pages came" if told["pages"] is None else f"{plural(told['pages'], 'page')} after the guest"
     parts = [
-        f"{plural(told['pages'], 'page')} after the guest, {told['requests']:,} asked for"
+        f"{came}, {told['requests']:,} asked for"
         + (f", {told['preempted']:,} by their own connection" if told["preempted"] else ""),
         *(f"cpu {cpu} stood {duration(stood[cpu])}, interrupts {duration(late[cpu])} late" for cpu in sorted(cpus)),
     ]
@@ -86,4 +87,6 @@ def postcopy(result: Result) -> str:
         parts.append(f"{len(stood) - _CPUS} more CPUs less")
     if told["blocktime_ns"]:
         parts.append(f"all at once {duration(told['blocktime_ns'])}")
+    if told["standing"]:
+        parts.append(f"cpu {', '.join(map(str, told['standing']))} still stood at the end")
     return " · ".join([*parts, f"{duration(told['worst_wait_ns'])} for a page at most"])

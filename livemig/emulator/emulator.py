@@ -71,6 +71,7 @@ class Emulator(Operated):
         super().__init__(watch, patience_ns, cuts)
         self._barrier = Barrier(len(machine.cpus))
         self._logged_ns = 0
+        self._came_ns = clock.now()
         self._log_every_ns = _LOG_EVERY_NS if clock.virtual else _WALL_LOG_EVERY_NS
 
     def lay(self, config: Config, wire: Wire) -> None:
@@ -113,7 +114,7 @@ class Emulator(Operated):
                 with self.clock.attend(0):
                     while not self.ended:
                         await self._to_next_barrier()
-                ended_ns = self.clock.now()
+                ended_ns = max(self._came_ns, self._logged_ns)  # what the CPUs would have done since, nobody has run
                 with trio.move_on_after(_FLUSH_S):
                     await self._say_all()
                 self._nursery.cancel_scope.cancel()
@@ -179,6 +180,7 @@ class Emulator(Operated):
 
     def at_barrier(self, now: int) -> None:
         """Do what is due at ``now``, to which every CPU has run."""
+        self._came_ns = now
         self.machine.catch_up(now)
         self.leash.come_to(now)
         if (asked := self.machine.reset_asked()) is not None:

@@ -90,6 +90,23 @@ def test_what_each_cpu_stood_for_missing_pages_and_how_late_its_interrupts_were(
     assert result.as_dict()["postcopy"]["vcpu_interrupts_late_ns"] == [0, 30]
 
 
+def test_a_postcopy_that_never_ended_shows_who_waits_and_since_when() -> None:
+    """CPU 1 faults at 200, and nothing comes any more: it stands for the 200 ns that are left."""
+    both: dict[str, Any] = {"cpu_tb": [150, 150], "decr": [-150, -150], "pending": [[], []]}
+    stands = wait(240, 1, 4, 40, 0)[0]
+    history = [
+        stop(150, **both), state(150, "postcopy-active"), resume(150, **both), *wait(180, 0, 3, 10, 7), stands,
+        state(210, "postcopy-paused"), ended(210), ended(400, D),
+    ]  # fmt: skip
+    result = judged(*history, cpus=2)
+    assert told(result, "postcopy") == (
+        "not all pages came, 2 asked for · cpu 0 stood 10 ns, interrupts 7 ns late · "
+        "cpu 1 stood 200 ns, interrupts 0 late · cpu 1 still stood at the end · 200 ns for a page at most"
+    )
+    figures = result.as_dict()["postcopy"]
+    assert (figures["pages"], figures["blocktime_ns"], figures["standing"]) == (None, None, [1])
+
+
 def config(rate: str = "60MiB/s", **migration: Any) -> Config:
     return validated(
         {

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from livemig.analysis.judge import judge
+from livemig.analysis.memory_text import postcopy
 from livemig.analysis.report import summary
 from livemig.analysis.report.excerpt import excerpts
 from livemig.analysis.report.extract import run_data
@@ -77,11 +78,7 @@ def _body(directory: Path, result: Result, manifest: dict[str, Any], data: dict[
 def _postcopy(result: Result) -> Markup:
     if result.postcopy is None:
         return Markup()
-    told = result.postcopy
-    note = f"{told['pages']:,} pages came after the guest, {told['requests']:,} were asked for"
-    if told["preempted"]:
-        note += f", {told['preempted']:,} of them came by their own connection"
-    return panel("Postcopy", note, summary.postcopy_table(result))
+    return panel("Postcopy", postcopy(result).split(" · ")[0], summary.postcopy_table(result))
 
 
 def _config(manifest: dict[str, Any]) -> dict[str, Any]:

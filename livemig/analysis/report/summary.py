@@ -212,7 +212,8 @@ def postcopy_table(result: Result) -> Markup:
         return Markup()
     pairs = zip(told["vcpu_blocktime_ns"], told["vcpu_interrupts_late_ns"], strict=True)
     rows = [[f"cpu {cpu}", duration(stood), duration(late)] for cpu, (stood, late) in enumerate(pairs)]
-    rows.append(["all at once", duration(told["blocktime_ns"]), ""])
+    if told["blocktime_ns"] is not None:
+        rows.append(["all at once", duration(told["blocktime_ns"]), ""])
     return table(("", "stood", "its interrupts late by it"), rows)
 
 
