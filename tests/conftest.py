@@ -13,6 +13,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 settings.register_profile("livemig", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("livemig")
 
+TOGETHER = ("analysis", "config", "events", "guests", "machine", "migration", "strategies", "timers")
+"""Areas whose tests depend on no clock of the host and on nothing else that runs there: `alone` marks all others."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before the selection by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        area = item.path.relative_to(Path(__file__).parent).parts
+        marked = any(item.get_closest_marker(name) for name in ("wall", "qemu"))
+        if area[0] not in TOGETHER or "report" in area or marked:
+            item.add_marker("alone")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

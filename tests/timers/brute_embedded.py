@@ -60,10 +60,10 @@ class Wires:
         self.tcr = value
 
     def write(self, register: str, value: int) -> None:
-        before = self.lines()
+        before, told = self.lines(), len(self.raised)
         getattr(self, f"mt{register}")(value)
-        if self.how.level:  # enabling what has been is an interrupt
-            seen = {timer for tick, timer in self.raised if tick == self.now}
+        if self.how.level:  # enabling what has been is an interrupt, each time
+            seen = {timer for _, timer in self.raised[told:]}
             self.raised += [
                 (self.now, timer)
                 for timer, (was, up) in enumerate(zip(before, self.lines(), strict=True))
