@@ -18,7 +18,8 @@ import trio
 from numpy.typing import NDArray
 
 from livemig.errors import LinkError, ProtocolError
-from livemig.link.channel import Breakable, Channel, PagesTally
+from livemig.link.bundle import Bundle
+from livemig.link.channel import Channel
 from livemig.link.faults.harm import NO_HARM, Harm
 from livemig.link.pages import pages_of
 from livemig.machine.ram import PAGE, Watch
@@ -26,48 +27,21 @@ from livemig.migration.fields import as_runs
 from livemig.migration.frames import Frame
 
 
-class MultiChannel(Channel, Breakable):
+class MultiChannel(Bundle):
     """Takes over `main` and `others`, whose RAM is `memory` at this end."""
 
     def __init__(self, main: Channel, others: Sequence[Channel], memory: memoryview | None = None) -> None:
-        self._main, self._others, self._all = main, list(others), [main, *others]
+        super().__init__([main, *others])
+        self._main, self._others = main, list(others)
         self._turn = cycle(self._others)
         self._fences = 0
         self._awaited = 0
         self._come: list[Frame | Exception | None] = [None] * len(self._all)
         self._sent: NDArray[np.bool_] = np.zeros(0 if memory is None else len(memory) // PAGE, np.bool_)
 
-    @property
-    def tally(self) -> PagesTally:
-        each = [channel.tally for channel in self._all]
-        return PagesTally(
-            sum(tally.frames for tally in each),
-            sum(tally.pages for tally in each),
-            sum(tally.zero_pages for tally in each),
-            sum(tally.payload_bytes for tally in each),
-            max(tally.arrives_ns for tally in each),
-        )
-
-    @property
-    def signs(self) -> int:
-        return sum(channel.signs for channel in self._all)
-
-    @property
-    def signs_of_life(self) -> int:
-        return sum(channel.signs_of_life for channel in self._all)
-
-    @property
-    def ahead(self) -> int:
-        return sum(channel.ahead for channel in self._all)
-
     def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
-        for channel in self._all:
-            channel.grant(memory, watch)
+        super().grant(memory, watch)
         self._sent = np.zeros(len(memory) // PAGE, np.bool_)
-
-    def restrict(self, takes: NDArray[np.bool_]) -> None:
-        for channel in self._all:
-            channel.restrict(takes)
 
     def post(self, frame: Frame, *, not_before: float | None = None, harm: Harm = NO_HARM) -> None:
         if "runs" in frame.fields and not frame.announced:
@@ -75,31 +49,11 @@ class MultiChannel(Channel, Breakable):
         else:
             self._fence(frame, not_before, harm)
 
-    async def flush(self) -> None:
-        for channel in self._all:
-            await channel.flush()
-
     async def receive(self) -> Frame:
         while True:
             frame = await self._next_fence()
             if frame.type != "sync":
                 return frame
-
-    def silence(self, at_once: bool) -> None:
-        for channel in self._all:
-            assert isinstance(channel, Breakable)
-            channel.silence(at_once)
-
-    def break_off(self, reset: bool) -> None:
-        for channel in self._all:
-            assert isinstance(channel, Breakable)
-            channel.break_off(reset)
-
-    async def aclose(self) -> None:
-        with trio.CancelScope(shield=True):
-            for channel in self._all:
-                await channel.aclose()
-        await trio.lowlevel.checkpoint()
 
     def _post_pages(self, frame: Frame, not_before: float | None, harm: Harm) -> None:
         named = as_runs(frame.fields["runs"]), as_runs(frame.fields["zero"])

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import trio
-from numpy.typing import NDArray
 
 from livemig.errors import ProtocolError
-from livemig.link.channel import Breakable, Channel, Ear, PagesTally
+from livemig.link.bundle import Bundle
+from livemig.link.channel import Channel, Ear
 from livemig.link.faults.harm import NO_HARM, Harm
 from livemig.machine.ram import PAGE, Watch
 from livemig.migration.frames import Frame
@@ -28,11 +27,12 @@ IN_STEP: Final = 2
 """How such a connection is used: not at all; heard as soon as something comes; in the order of posting."""
 
 
-class PreemptChannel(Channel, Breakable):
+class PreemptChannel(Bundle):
     """Takes over `bulk`, for all but the pages that are asked for, and `urgent`, which expects few."""
 
     def __init__(self, bulk: Channel, urgent: Channel, in_step: bool = False) -> None:
-        self._bulk, self._urgent, self._all = bulk, urgent, (bulk, urgent)
+        super().__init__((bulk, urgent))
+        self._bulk, self._urgent = bulk, urgent
         self._in_step = in_step
         self._marks = self._marked = 0
         self._due = False
@@ -43,33 +43,12 @@ class PreemptChannel(Channel, Breakable):
         return (self,) if self._in_step else (self._bulk, _Urgent(self._urgent))
 
     @property
-    def tally(self) -> PagesTally:
-        bulk, urgent = self._bulk.tally, self._urgent.tally
-        return PagesTally(
-            bulk.frames + urgent.frames, bulk.pages + urgent.pages, bulk.zero_pages + urgent.zero_pages,
-            bulk.payload_bytes + urgent.payload_bytes, max(bulk.arrives_ns, urgent.arrives_ns),
-        )  # fmt: skip
-
-    @property
-    def signs(self) -> int:
-        return sum(channel.signs for channel in self._all)
-
-    @property
-    def signs_of_life(self) -> int:
-        return sum(channel.signs_of_life for channel in self._all)
-
-    @property
     def ahead(self) -> int:
         return self._bulk.ahead
 
     def grant(self, memory: memoryview, watch: Watch | None = None) -> None:
-        for channel in self._all:
-            channel.grant(memory, watch)
+        super().grant(memory, watch)
         self._urgent.restrict(np.zeros(len(memory) // PAGE, np.bool_))  # none before it is said which are missing
-
-    def restrict(self, takes: NDArray[np.bool_]) -> None:
-        for channel in self._all:
-            channel.restrict(takes)
 
     def post(self, frame: Frame, *, not_before: float | None = None, harm: Harm = NO_HARM) -> None:
         if not frame.urgent:
@@ -79,10 +58,6 @@ class PreemptChannel(Channel, Breakable):
         if self._in_step:
             self._bulk.post(Frame("preempted", frame.sent_ns, frame.sent_ns, {"number": self._marks}))
             self._marks += 1
-
-    async def flush(self) -> None:
-        for channel in self._all:
-            await channel.flush()
 
     async def receive(self) -> Frame:
         """In the order of posting; for those who must not wait for that there are `ears`."""
@@ -98,22 +73,6 @@ class PreemptChannel(Channel, Breakable):
                 raise ProtocolError(frame.type, "number", f"{frame.fields['number']} where {self._marked} is due")
             self._marked += 1
             self._due = True
-
-    def silence(self, at_once: bool) -> None:
-        for channel in self._all:
-            assert isinstance(channel, Breakable)
-            channel.silence(at_once)
-
-    def break_off(self, reset: bool) -> None:
-        for channel in self._all:
-            assert isinstance(channel, Breakable)
-            channel.break_off(reset)
-
-    async def aclose(self) -> None:
-        with trio.CancelScope(shield=True):
-            for channel in self._all:
-                await channel.aclose()
-        await trio.lowlevel.checkpoint()
 
 
 class _Urgent(Ear):
